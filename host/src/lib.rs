@@ -1,0 +1,14 @@
+//! Sluicegate.
+
+pub mod ack;
+pub mod columns;
+pub mod config;
+pub mod deadletter;
+pub mod digest;
+pub mod effects;
+pub mod event;
+pub mod finding;
+pub mod ledger;
+pub mod sink;
+pub mod source;
+pub mod text;

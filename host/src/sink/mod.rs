@@ -1,0 +1,219 @@
+//! Sinks: a [`Sink`] encodes and sends one batch, and nothing else. Batching, rate limits, retries,
+//! holds and acknowledgement belong to [`delivery`].
+
+use std::{ops::Range, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::{
+    ack::Ack,
+    effects::EventView,
+    event::Object,
+    finding::Finding,
+};
+
+/// One destination.
+#[async_trait]
+pub trait Sink: Send + Sync + 'static {
+    /// JSON Pointers of the original event that [`encode_event`](Self::encode_event) reads through
+    /// [`EventView::field`], in that order. The host extracts them in the one pass that serves the
+    /// plugins too.
+    fn fields(&self) -> &[&'static str] {
+        &[]
+    }
+
+    /// What one request may hold.
+    fn limits(&self) -> Limits;
+
+    /// Appends one event as this sink wants it. Runs on a CPU worker. On an error nothing of what was
+    /// appended is used.
+    ///
+    /// # Errors
+    /// When the event cannot be put into this sink's shape; it is dead-lettered with the reason.
+    fn encode_event(&self, event: &EventView<'_>, out: &mut Vec<u8>) -> Result<(), Unencodable>;
+
+    /// Appends one finding as this sink wants it.
+    ///
+    /// # Errors
+    /// When the finding cannot be put into this sink's shape; it is dead-lettered with the reason.
+    fn encode_finding(&self, finding: &Finding, out: &mut Vec<u8>) -> Result<(), Unencodable>;
+
+    /// Sends one batch, once. Returns the entries that the sink refused while it accepted the rest.
+    ///
+    /// # Errors
+    /// When the batch was not accepted; the variant is the retry decision.
+    async fn send(&self, batch: &Batch) -> Result<Vec<Refused>, SendError>;
+
+    /// Tries the connection and the credentials without leaving data behind, for `check --online`.
+    ///
+    /// # Errors
+    /// Says what is wrong and what to do.
+    async fn check(&self) -> anyhow::Result<String>;
+}
+
+/// What one request of a sink may hold, and how [`delivery`] counts its bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Entries in one request, at least 1.
+    pub max_entries: usize,
+    /// Uncompressed bytes of one request's body, framing included.
+    pub max_bytes: usize,
+    /// Uncompressed bytes of one entry; a larger one is dead-lettered.
+    pub max_entry_bytes: usize,
+    /// Bytes that frame a request, whatever is in it (`[` and `]`).
+    pub frame_bytes: usize,
+    /// Bytes between two entries (`,` or a line feed).
+    pub separator_bytes: usize,
+}
+
+/// Why an event has no place in a sink. Never contains values of the event.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Unencodable(pub String);
+
+/// Some entries of one origin, encoded for one sink: what travels through that sink's queue.
+#[derive(Debug)]
+pub struct Parcel {
+    /// Where the entries come from.
+    pub origin: Origin,
+    /// The encoded entries, one after the other.
+    pub data: Bytes,
+    /// One an entry.
+    pub entries: Vec<Entry>,
+    /// Keeps the share of the memory budget until the parcel is gone.
+    pub budget: Option<Arc<crate::event::EventBatch>>,
+}
+
+/// Where a parcel's entries come from; what a reference to one of them says.
+#[derive(Clone, Debug)]
+pub enum Origin {
+    /// Events of this object; [`Entry::index`] is the position in it.
+    Object(Arc<Object>),
+    /// A finding, by its identifier; [`Entry::index`] is 0.
+    Finding(Arc<str>),
+}
+
+/// One encoded event or finding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// First byte in [`Parcel::data`].
+    pub start: u32,
+    /// One past the last byte.
+    pub end: u32,
+    /// Position of the event in its object.
+    pub index: u32,
+}
+
+impl Parcel {
+    /// The bytes of one entry.
+    #[must_use]
+    pub fn entry(&self, position: usize) -> &[u8] {
+        let entry = &self.entries[position];
+        &self.data[entry.start as usize..entry.end as usize]
+    }
+}
+
+/// Consecutive entries of one parcel, with the share of the acknowledgement that stands for them.
+#[derive(Debug)]
+pub struct Part {
+    /// What the entries belong to.
+    pub parcel: Arc<Parcel>,
+    /// Which of the parcel's entries.
+    pub entries: Range<usize>,
+    /// To be settled by [`delivery`] alone.
+    pub ack: Ack,
+}
+
+/// What goes out in one request: entries of one or more parcels, in order.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// In the order of sending.
+    pub parts: Vec<Part>,
+}
+
+impl Batch {
+    /// How many entries it holds.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.parts.iter().map(|part| part.entries.len()).sum()
+    }
+
+    /// Whether it holds nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.parts.iter().all(|part| part.entries.is_empty())
+    }
+
+    /// The encoded entries, in order.
+    pub fn entries(&self) -> impl Iterator<Item = &[u8]> {
+        self.parts
+            .iter()
+            .flat_map(|part| part.entries.clone().map(|position| part.parcel.entry(position)))
+    }
+
+    /// The entries in one buffer, framed by `open`, `separator` and `close`.
+    #[must_use]
+    pub fn body(&self, open: &[u8], separator: &[u8], close: &[u8]) -> Vec<u8> {
+        let bytes: usize = self.entries().map(|entry| entry.len() + separator.len()).sum();
+        let mut body = Vec::with_capacity(open.len() + bytes + close.len());
+        body.extend_from_slice(open);
+        for (position, entry) in self.entries().enumerate() {
+            if position > 0 {
+                body.extend_from_slice(separator);
+            }
+            body.extend_from_slice(entry);
+        }
+        body.extend_from_slice(close);
+        body
+    }
+}
+
+/// An entry that a sink refused while it accepted others of the same request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// Position in the batch, from 0.
+    pub position: usize,
+    /// What the sink said, without values of the event.
+    pub reason: String,
+    /// Whether the same entry may be accepted later.
+    pub retry: bool,
+}
+
+/// Why a batch was not accepted. The variant is the retry decision.
+#[derive(Debug, thiserror::Error)]
+pub enum SendError {
+    /// Too fast: wait, then send the same again.
+    #[error("throttled")]
+    Throttled {
+        /// How long the sink asks to wait.
+        retry_after: Option<Duration>,
+    },
+    /// The sink or the way to it is down: back off, then send the same again.
+    #[error("unavailable")]
+    Unavailable(#[source] anyhow::Error),
+    /// More bytes than the sink takes: halve, then send both.
+    #[error("too large")]
+    TooLarge,
+    /// A fault of the configuration (token, index, permission, address): hold this sink, alarm, keep
+    /// everything.
+    #[error("misconfigured")]
+    Misconfigured(#[source] anyhow::Error),
+    /// One entry is at fault, and nothing from it on was accepted: dead-letter it, send the rest.
+    #[error("entry {position} refused: {reason}")]
+    RefusedEntry {
+        /// Position in the batch, from 0.
+        position: usize,
+        /// What the sink said, without values of the event.
+        reason: String,
+    },
+    /// The data is at fault and the sink does not say which: halve down to the one entry, which is
+    /// dead-lettered.
+    #[error("refused with status {status}: {reason}")]
+    Refused {
+        /// HTTP status.
+        status: u16,
+        /// What the sink said, without values of the event.
+        reason: String,
+    },
+}

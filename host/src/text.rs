@@ -1,0 +1,41 @@
+//! Text from outside, made fit for logs, terminals and files.
+
+/// At most this many characters of anything from outside reach a log.
+pub const SHOWN: usize = 256;
+
+/// The first [`SHOWN`] characters, control characters (and whatever could reorder or hide text)
+/// escaped, with `…` where more was cut.
+#[must_use]
+pub fn shown(text: &str) -> String {
+    let mut out = String::with_capacity(text.len().min(SHOWN));
+    for (position, c) in text.chars().enumerate() {
+        if position == SHOWN {
+            out.push('…');
+            break;
+        }
+        let reorders = matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
+        if c.is_control() || reorders {
+            out.extend(c.escape_unicode());
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shown;
+
+    #[test]
+    fn control_and_reordering_characters_are_escaped() {
+        assert_eq!(shown("a\x1b[31m\n\u{202e}b"), "a\\u{1b}[31m\\u{a}\\u{202e}b");
+    }
+
+    #[test]
+    fn long_text_is_cut_with_a_mark() {
+        let text = "é".repeat(300);
+        assert_eq!(shown(&text).chars().count(), 257);
+        assert!(shown(&text).ends_with('…'));
+    }
+}
