@@ -52,7 +52,10 @@ pub fn channel() -> (Ack, Finalizer) {
         sender: Mutex::new(Some(sender)),
     };
     (
-        Ack { shared: Arc::new(shared), settled: false },
+        Ack {
+            shared: Arc::new(shared),
+            settled: false,
+        },
         Finalizer { receiver },
     )
 }
@@ -65,7 +68,10 @@ struct Shared {
 impl Drop for Shared {
     fn drop(&mut self) {
         let worst = Outcome::from_u8(*self.worst.get_mut());
-        let sender = self.sender.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let sender = self
+            .sender
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(sender) = sender.take() {
             // Nobody waits any more when the pipeline itself was dropped.
             let _ = sender.send(worst);
@@ -90,7 +96,10 @@ impl Ack {
 impl Clone for Ack {
     /// A new, unsettled share.
     fn clone(&self) -> Self {
-        Self { shared: Arc::clone(&self.shared), settled: false }
+        Self {
+            shared: Arc::clone(&self.shared),
+            settled: false,
+        }
     }
 }
 
@@ -106,7 +115,9 @@ impl Drop for Ack {
 
 impl std::fmt::Debug for Ack {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Ack").field("settled", &self.settled).finish_non_exhaustive()
+        f.debug_struct("Ack")
+            .field("settled", &self.settled)
+            .finish_non_exhaustive()
     }
 }
 
@@ -145,13 +156,19 @@ mod tests {
         use Outcome::{DeadLettered, Delivered, Failed, Pending};
         assert_eq!(worst_of(&[]).await, Delivered);
         assert_eq!(worst_of(&[Some(Pending), Some(Delivered)]).await, Pending);
-        assert_eq!(worst_of(&[Some(DeadLettered), Some(Pending)]).await, DeadLettered);
+        assert_eq!(
+            worst_of(&[Some(DeadLettered), Some(Pending)]).await,
+            DeadLettered
+        );
         assert_eq!(worst_of(&[Some(Failed), Some(DeadLettered)]).await, Failed);
     }
 
     #[tokio::test]
     async fn a_dropped_share_fails_the_message() {
-        assert_eq!(worst_of(&[Some(Outcome::Delivered), None]).await, Outcome::Failed);
+        assert_eq!(
+            worst_of(&[Some(Outcome::Delivered), None]).await,
+            Outcome::Failed
+        );
     }
 
     #[tokio::test]

@@ -22,7 +22,11 @@ impl Problems {
         range: std::ops::RangeInclusive<T>,
     ) {
         if !range.contains(&value) {
-            self.push(format!("{key} must be between {} and {}, got {value}", range.start(), range.end()));
+            self.push(format!(
+                "{key} must be between {} and {}, got {value}",
+                range.start(),
+                range.end()
+            ));
         }
     }
 
@@ -80,10 +84,12 @@ impl SecretSource {
     /// When the file or variable cannot be read or is empty; names it, never its content.
     pub fn read(&self) -> anyhow::Result<Secret> {
         let value = match self {
-            Self::File(path) => std::fs::read_to_string(path)
-                .map_err(|error| anyhow::anyhow!("failed to read secret file {}: {error}", path.display()))?,
-            Self::Env(name) => std::env::var(name)
-                .map_err(|_| anyhow::anyhow!("environment variable {name} is not set or not UTF-8"))?,
+            Self::File(path) => std::fs::read_to_string(path).map_err(|error| {
+                anyhow::anyhow!("failed to read secret file {}: {error}", path.display())
+            })?,
+            Self::Env(name) => std::env::var(name).map_err(|_| {
+                anyhow::anyhow!("environment variable {name} is not set or not UTF-8")
+            })?,
         };
         let value = value.trim_end_matches(['\r', '\n']);
         anyhow::ensure!(!value.is_empty(), "the secret from {self} is empty");

@@ -48,7 +48,13 @@ impl Object {
     pub fn new(reference: ObjectRef, revision: String, kind: ObjectKind) -> Self {
         let url = reference.url();
         let id = ObjectId::of(&reference.bucket, &reference.key, &revision);
-        Self { reference, revision, kind, url, id }
+        Self {
+            reference,
+            revision,
+            kind,
+            url,
+            id,
+        }
     }
 }
 
@@ -60,7 +66,14 @@ impl ObjectId {
     /// The identity of these bytes under this key.
     #[must_use]
     pub fn of(bucket: &str, key: &str, revision: &str) -> Self {
-        let hash = sha256(&[bucket.as_bytes(), b"\0", key.as_bytes(), b"\0", revision.as_bytes(), b"\0"]);
+        let hash = sha256(&[
+            bucket.as_bytes(),
+            b"\0",
+            key.as_bytes(),
+            b"\0",
+            revision.as_bytes(),
+            b"\0",
+        ]);
         let mut id = [0; 16];
         id.copy_from_slice(&hash[..16]);
         Self(id)

@@ -61,7 +61,10 @@ pub struct Sighting {
 
 /// The facts of an event that a finding shows. Empty strings where the event does not say; masks apply.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[allow(missing_docs, reason = "each field is named after the CloudTrail field it holds")]
+#[allow(
+    missing_docs,
+    reason = "each field is named after the CloudTrail field it holds"
+)]
 pub struct EventFacts {
     /// Event time in milliseconds since 1970; the time of receipt where the event has none.
     pub time_ms: i64,
@@ -96,7 +99,11 @@ impl Sighting {
     #[must_use]
     pub fn window_start_ms(&self) -> i64 {
         let window = i64::from(self.window_s) * 1000;
-        if window == 0 { self.event.time_ms } else { self.event.time_ms.div_euclid(window) * window }
+        if window == 0 {
+            self.event.time_ms
+        } else {
+            self.event.time_ms.div_euclid(window) * window
+        }
     }
 
     /// `sluicegate/<plugin>/<rule>/<account>/<region>/<32 hex digits>`: the same for every match of one
@@ -118,9 +125,19 @@ impl Sighting {
             let text: String = text
                 .chars()
                 .take(64)
-                .map(|c| if c.is_ascii_alphanumeric() || "._-:".contains(c) { c } else { '_' })
+                .map(|c| {
+                    if c.is_ascii_alphanumeric() || "._-:".contains(c) {
+                        c
+                    } else {
+                        '_'
+                    }
+                })
                 .collect();
-            if text.is_empty() { otherwise.to_owned() } else { text }
+            if text.is_empty() {
+                otherwise.to_owned()
+            } else {
+                text
+            }
         };
         format!(
             "sluicegate/{}/{}/{}/{}/{}",
@@ -185,7 +202,11 @@ mod tests {
             entity: vec![entity.into()],
             window_s,
             attributes: Vec::new(),
-            event: EventFacts { time_ms, account: "123456789012".into(), ..EventFacts::default() },
+            event: EventFacts {
+                time_ms,
+                account: "123456789012".into(),
+                ..EventFacts::default()
+            },
             identity: [identity; 16],
         }
     }
@@ -193,16 +214,35 @@ mod tests {
     #[test]
     fn one_entity_in_one_window_is_one_finding() {
         let first = sighting(3_600_000, "alice", 3600, 1);
-        assert_eq!(first.finding_id(), sighting(7_199_999, "alice", 3600, 2).finding_id());
-        assert_ne!(first.finding_id(), sighting(7_200_000, "alice", 3600, 2).finding_id());
-        assert_ne!(first.finding_id(), sighting(3_600_000, "bob", 3600, 1).finding_id());
-        assert!(first.finding_id().starts_with("sluicegate/p/r_1/123456789012/global/"));
+        assert_eq!(
+            first.finding_id(),
+            sighting(7_199_999, "alice", 3600, 2).finding_id()
+        );
+        assert_ne!(
+            first.finding_id(),
+            sighting(7_200_000, "alice", 3600, 2).finding_id()
+        );
+        assert_ne!(
+            first.finding_id(),
+            sighting(3_600_000, "bob", 3600, 1).finding_id()
+        );
+        assert!(
+            first
+                .finding_id()
+                .starts_with("sluicegate/p/r_1/123456789012/global/")
+        );
     }
 
     #[test]
     fn without_a_window_every_event_is_its_own_finding() {
-        assert_ne!(sighting(5, "a", 0, 1).finding_id(), sighting(5, "a", 0, 2).finding_id());
-        assert_eq!(sighting(5, "a", 0, 1).finding_id(), sighting(5, "a", 0, 1).finding_id());
+        assert_ne!(
+            sighting(5, "a", 0, 1).finding_id(),
+            sighting(5, "a", 0, 2).finding_id()
+        );
+        assert_eq!(
+            sighting(5, "a", 0, 1).finding_id(),
+            sighting(5, "a", 0, 1).finding_id()
+        );
     }
 
     #[test]

@@ -8,6 +8,7 @@ pub mod digest;
 pub mod effects;
 pub mod event;
 pub mod finding;
+pub mod json;
 pub mod ledger;
 pub mod sink;
 pub mod source;

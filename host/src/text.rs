@@ -29,7 +29,10 @@ mod tests {
 
     #[test]
     fn control_and_reordering_characters_are_escaped() {
-        assert_eq!(shown("a\x1b[31m\n\u{202e}b"), "a\\u{1b}[31m\\u{a}\\u{202e}b");
+        assert_eq!(
+            shown("a\x1b[31m\n\u{202e}b"),
+            "a\\u{1b}[31m\\u{a}\\u{202e}b"
+        );
     }
 
     #[test]

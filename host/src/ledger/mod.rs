@@ -43,7 +43,8 @@ pub trait Ledger: Send + Sync + 'static {
     ///
     /// # Errors
     /// When the ledger cannot be written.
-    async fn observe(&self, sightings: Vec<Sighting>, now_ms: i64) -> anyhow::Result<Vec<Observed>>;
+    async fn observe(&self, sightings: Vec<Sighting>, now_ms: i64)
+    -> anyhow::Result<Vec<Observed>>;
 
     /// Takes a finding for sending: sets `updated_ms` to the larger of `now_ms` and one more than it
     /// was, stores it, and returns the finding as it is to be sent. `None` when it is not known.

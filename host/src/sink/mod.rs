@@ -6,12 +6,7 @@ use std::{ops::Range, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::{
-    ack::Ack,
-    effects::EventView,
-    event::Object,
-    finding::Finding,
-};
+use crate::{ack::Ack, effects::EventView, event::Object, finding::Finding};
 
 /// One destination.
 #[async_trait]
@@ -147,15 +142,20 @@ impl Batch {
 
     /// The encoded entries, in order.
     pub fn entries(&self) -> impl Iterator<Item = &[u8]> {
-        self.parts
-            .iter()
-            .flat_map(|part| part.entries.clone().map(|position| part.parcel.entry(position)))
+        self.parts.iter().flat_map(|part| {
+            part.entries
+                .clone()
+                .map(|position| part.parcel.entry(position))
+        })
     }
 
     /// The entries in one buffer, framed by `open`, `separator` and `close`.
     #[must_use]
     pub fn body(&self, open: &[u8], separator: &[u8], close: &[u8]) -> Vec<u8> {
-        let bytes: usize = self.entries().map(|entry| entry.len() + separator.len()).sum();
+        let bytes: usize = self
+            .entries()
+            .map(|entry| entry.len() + separator.len())
+            .sum();
         let mut body = Vec::with_capacity(open.len() + bytes + close.len());
         body.extend_from_slice(open);
         for (position, entry) in self.entries().enumerate() {

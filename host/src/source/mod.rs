@@ -1,5 +1,7 @@
 //! Sources: where messages come from and where the objects they announce are read.
 
+pub mod records;
+
 use std::pin::Pin;
 
 use async_trait::async_trait;
@@ -84,7 +86,9 @@ impl Lease {
     /// A lease kept by this task, which is aborted when the lease is dropped.
     #[must_use]
     pub fn kept_by(heartbeat: tokio::task::JoinHandle<()>) -> Self {
-        Self { heartbeat: Some(heartbeat) }
+        Self {
+            heartbeat: Some(heartbeat),
+        }
     }
 }
 
