@@ -10,6 +10,8 @@ pub mod event;
 pub mod finding;
 pub mod json;
 pub mod ledger;
+pub mod mask;
 pub mod sink;
 pub mod source;
 pub mod text;
+pub mod timestamp;
