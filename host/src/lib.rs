@@ -9,6 +9,7 @@ pub mod effects;
 pub mod event;
 pub mod finding;
 pub mod ledger;
+pub mod plugin;
 pub mod sink;
 pub mod source;
 pub mod text;
