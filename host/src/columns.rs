@@ -343,6 +343,22 @@ impl Projection {
         }
         columns
     }
+
+    /// Extracts the columns of one row of a batch; it is row 0 of what is returned.
+    #[must_use]
+    pub fn project_row(&self, batch: &EventBatch, row: usize) -> Columns {
+        let mut columns = Columns {
+            width: self.width(),
+            cells: vec![Cell::default(); self.width()],
+            gathered: Vec::new(),
+        };
+        Walk::new(self, &batch.data).event(
+            batch.events[row].range(),
+            &mut columns.cells,
+            &mut columns.gathered,
+        );
+        columns
+    }
 }
 
 /// Where a value lies: in the batch, or among the gathered arrays.

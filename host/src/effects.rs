@@ -79,6 +79,8 @@ pub struct Processed {
     pub sightings: Vec<(usize, Sighting)>,
     /// Events that must not leave.
     pub withheld: Vec<Withheld>,
+    /// Drops by filters that were ignored because the event carries a finding.
+    pub ignored_drops: usize,
     pub(crate) fates: Vec<Fate>,
     pub(crate) columns: Columns,
     pub(crate) readers: Arc<Readers>,
@@ -110,6 +112,7 @@ impl Processed {
             batch,
             sightings: Vec::new(),
             withheld: Vec::new(),
+            ignored_drops: 0,
             columns,
             readers,
             masks: Vec::new(),

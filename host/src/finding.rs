@@ -34,6 +34,9 @@ impl Severity {
     }
 }
 
+/// The plugin name under which the host reports findings of its own.
+pub const HOST: &str = "sluicegate";
+
 /// One match of one rule on one event. Strings have already passed the event's masks.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sighting {

@@ -26,10 +26,12 @@ impl Check {
         match (&self.test, text) {
             (Test::Present, text) => text.is_some(),
             (Test::Absent, text) => text.is_none(),
-            (Test::OneOf(values), Some(text)) => values.iter().any(|value| value.as_bytes() == text.as_ref()),
-            (Test::StartsWith(starts), Some(text)) => {
-                starts.iter().any(|start| text.starts_with(start.as_bytes()))
+            (Test::OneOf(values), Some(text)) => {
+                values.iter().any(|value| value.as_bytes() == text.as_ref())
             }
+            (Test::StartsWith(starts), Some(text)) => starts
+                .iter()
+                .any(|start| text.starts_with(start.as_bytes())),
             (Test::OneOf(_) | Test::StartsWith(_), None) => false,
         }
     }
@@ -71,9 +73,9 @@ impl Matcher {
         for conditions in matches {
             let number = self.clauses.len();
             // Only the first such condition goes into the index; any other is checked like the rest.
-            let indexed = conditions
-                .iter()
-                .position(|condition| condition.path == NAME && matches!(condition.test, Test::OneOf(_)));
+            let indexed = conditions.iter().position(|condition| {
+                condition.path == NAME && matches!(condition.test, Test::OneOf(_))
+            });
             match indexed.map(|position| &conditions[position].test) {
                 Some(Test::OneOf(names)) => {
                     self.name = Some(column(NAME));
@@ -90,14 +92,22 @@ impl Matcher {
                 .iter()
                 .enumerate()
                 .filter(|(position, _)| Some(*position) != indexed)
-                .map(|(_, condition)| Check { column: column(&condition.path), test: condition.test.clone() })
+                .map(|(_, condition)| Check {
+                    column: column(&condition.path),
+                    test: condition.test.clone(),
+                })
                 .collect();
             self.clauses.push(Clause { plugin, checks });
         }
     }
 
     /// Calls `matched` once with each plugin that wants this event. `seen` is scratch space.
-    pub(crate) fn matches(&self, row: &impl Row, seen: &mut Vec<usize>, mut matched: impl FnMut(usize)) {
+    pub(crate) fn matches(
+        &self,
+        row: &impl Row,
+        seen: &mut Vec<usize>,
+        mut matched: impl FnMut(usize),
+    ) {
         self.all.iter().for_each(|plugin| matched(*plugin));
         seen.clear();
         let named = self
@@ -107,7 +117,8 @@ impl Matcher {
             .map_or(&[][..], Vec::as_slice);
         for number in named.iter().chain(&self.general) {
             let clause = &self.clauses[*number];
-            if !seen.contains(&clause.plugin) && clause.checks.iter().all(|check| check.holds(row)) {
+            if !seen.contains(&clause.plugin) && clause.checks.iter().all(|check| check.holds(row))
+            {
                 seen.push(clause.plugin);
                 matched(clause.plugin);
             }
@@ -130,21 +141,34 @@ mod tests {
     const PATHS: [&str; 3] = ["/eventName", "/eventSource", "/errorCode"];
 
     fn condition(path: &str, test: Test) -> Condition {
-        Condition { path: path.into(), test }
+        Condition {
+            path: path.into(),
+            test,
+        }
     }
 
     fn one_of(path: &str, values: &[&str]) -> Condition {
-        condition(path, Test::OneOf(values.iter().map(ToString::to_string).collect()))
+        condition(
+            path,
+            Test::OneOf(values.iter().map(ToString::to_string).collect()),
+        )
     }
 
     /// Which of these plugins want an event with this name, source and error code.
     fn wanted(plugins: &[&[Vec<Condition>]], event: [Option<&'static str>; 3]) -> Vec<usize> {
         let mut matcher = Matcher::default();
         for (number, plugin) in plugins.iter().enumerate() {
-            matcher.add(number, plugin, |path| PATHS.iter().position(|known| *known == path).expect("a known path"));
+            matcher.add(number, plugin, |path| {
+                PATHS
+                    .iter()
+                    .position(|known| *known == path)
+                    .expect("a known path")
+            });
         }
         let mut got = Vec::new();
-        matcher.matches(&Texts(event.to_vec()), &mut Vec::new(), |plugin| got.push(plugin));
+        matcher.matches(&Texts(event.to_vec()), &mut Vec::new(), |plugin| {
+            got.push(plugin)
+        });
         got.sort_unstable();
         got
     }
@@ -156,7 +180,10 @@ mod tests {
 
     #[test]
     fn an_indexed_clause_checks_its_other_conditions_too() {
-        let plugin = [vec![one_of(NAME, &["A", "B"]), one_of("/eventSource", &["s3"])]];
+        let plugin = [vec![
+            one_of(NAME, &["A", "B"]),
+            one_of("/eventSource", &["s3"]),
+        ]];
         let plugins: [&[Vec<Condition>]; 1] = [&plugin];
         assert_eq!(wanted(&plugins, [Some("B"), Some("s3"), None]), [0]);
         assert!(wanted(&plugins, [Some("B"), Some("iam"), None]).is_empty());
@@ -169,11 +196,17 @@ mod tests {
         let plugin = [
             vec![one_of(NAME, &["A", "A"])],
             vec![condition("/errorCode", Test::Present)],
-            vec![condition("/errorCode", Test::StartsWith(vec!["Acc".into()]))],
+            vec![condition(
+                "/errorCode",
+                Test::StartsWith(vec!["Acc".into()]),
+            )],
         ];
         let other = [vec![condition("/errorCode", Test::Absent)]];
         let plugins: [&[Vec<Condition>]; 2] = [&plugin, &other];
-        assert_eq!(wanted(&plugins, [Some("A"), None, Some("AccessDenied")]), [0]);
+        assert_eq!(
+            wanted(&plugins, [Some("A"), None, Some("AccessDenied")]),
+            [0]
+        );
         assert_eq!(wanted(&plugins, [Some("A"), None, None]), [0, 1]);
         assert_eq!(wanted(&plugins, [Some("Z"), None, Some("X")]), [0]);
     }

@@ -13,17 +13,22 @@ use serde::{Deserialize, Serialize};
 use crate::config::Problems;
 
 pub mod abi;
+mod added;
 mod cache;
+mod chain;
 mod component;
 mod engine;
 mod guest;
 mod instance;
 mod limits;
 mod manifest;
+mod matcher;
 mod output;
 mod pointer;
+mod report;
 mod running;
 
+pub use chain::{ChainWorker, PluginChain};
 pub use component::{Component, LoadError, MAX_COMPONENT_BYTES};
 pub use engine::Engine;
 pub use guest::Denied;
