@@ -575,7 +575,6 @@ mod tests {
             object: Arc::new(Object::new(reference, "r".into(), ObjectKind::Log)),
             data: Vec::new(),
             events: Vec::new(),
-            permit: None,
         };
         for event in events {
             let start = offset(batch.data.len());

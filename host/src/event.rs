@@ -3,7 +3,6 @@
 use std::{ops::Range, sync::Arc};
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::OwnedSemaphorePermit;
 
 use crate::digest::sha256;
 
@@ -125,8 +124,6 @@ pub struct EventBatch {
     pub data: Vec<u8>,
     /// One span an event, in the object's order.
     pub events: Vec<Span>,
-    /// Share of the memory budget that is given back when the batch is gone.
-    pub permit: Option<OwnedSemaphorePermit>,
 }
 
 /// Where an event lies in its batch and where it stood in its object.

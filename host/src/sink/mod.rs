@@ -77,7 +77,7 @@ pub struct Parcel {
     /// One an entry.
     pub entries: Vec<Entry>,
     /// Keeps the share of the memory budget until the parcel is gone.
-    pub budget: Option<Arc<crate::event::EventBatch>>,
+    pub budget: Option<Arc<tokio::sync::OwnedSemaphorePermit>>,
 }
 
 /// Where a parcel's entries come from; what a reference to one of them says.

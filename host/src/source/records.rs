@@ -440,7 +440,6 @@ impl Splitter {
             object: Arc::clone(object),
             data,
             events: std::mem::take(&mut self.spans),
-            permit: None,
         }
     }
 

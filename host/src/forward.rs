@@ -1,0 +1,852 @@
+//! Forwarding one object: opened, decoded, judged by the plugins, encoded, and given to the deliveries.
+//!
+//! [`Forwarder::forward`] reads the object batch by batch under the memory budget. Each delivery (every
+//! sink that takes events, and the findings) has an acknowledgement of its own, so that the ledger can
+//! say afterwards who has all of the object. The same way leads a pending reference back to its sink,
+//! with a [`Scope`] that names the sink and the events.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+use futures_util::{StreamExt as _, future::BoxFuture};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::{
+    ack::{self, Ack, Finalizer, Outcome},
+    clock::Clock,
+    deadletter::{Cause, DeadLetter, Subject},
+    digest::{hex, sha256},
+    effects::{Fate, Processed, Withheld},
+    event::{EventBatch, Object, ObjectRef},
+    finding::Sighting,
+    findings::Findings,
+    ledger::Ledger,
+    pipeline::{OWN_PENDING, Settings, SinkPlan},
+    plugin::ChainWorker,
+    sink::{
+        Accept, Entry, Origin, Parcel, Sink, Unencodable,
+        catch_up::Replay,
+        delivery::Delivery,
+    },
+    source::{
+        Body, OpenError, OpenObject, Source,
+        records::{BATCH_BYTES, BadEvent, Decoder, ObjectFault, Step, Summary},
+    },
+    store::Store,
+    telemetry::{Counters, SinkCounters},
+    workers::Workers,
+};
+
+/// The name under which the ledger notes that an object's findings are safe.
+const FINDINGS: &str = "findings";
+/// Stored bytes that are gathered before a worker is asked to decode them.
+const PIECE: usize = 256 << 10;
+/// The memory budget is counted in these units.
+const UNIT: usize = 1 << 10;
+/// How often opening is tried before the message is released.
+const OPEN_TRIES: u32 = 4;
+/// Bad events that are gathered, and ranges of them that one dead letter lists.
+const BAD_EVENTS: usize = 1000;
+
+/// What of an object is to be forwarded, and to whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Scope {
+    /// One sink, by name; everybody where it is none.
+    sink: Option<String>,
+    /// Half-open ranges of positions, ascending; all events where there are none.
+    ranges: Vec<(u32, u32)>,
+    /// Whether a pending reference leads here, which stays where it is unless this ends well.
+    replay: bool,
+}
+
+impl Scope {
+    /// All of an object to everybody who does not have it, as a message announced it.
+    pub(crate) fn live() -> Self {
+        Self { sink: None, ranges: Vec::new(), replay: false }
+    }
+
+    /// What a pending reference stands for.
+    fn replay(sink: Option<&str>, ranges: &[(u32, u32)]) -> Self {
+        Self { sink: sink.map(ToOwned::to_owned), ranges: ranges.to_vec(), replay: true }
+    }
+
+    fn wants(&self, index: u32) -> bool {
+        self.ranges.is_empty() || self.ranges.iter().any(|(first, end)| (*first..*end).contains(&index))
+    }
+
+    /// Whether the whole object goes to everybody: then what is wrong with it is told, and the ledger
+    /// knows who has it.
+    fn is_whole(&self) -> bool {
+        self.sink.is_none() && self.ranges.is_empty()
+    }
+
+    /// What a dead letter says when the object cannot be read at all.
+    fn subject(&self, object: &ObjectRef) -> Subject {
+        if self.ranges.is_empty() {
+            Subject::Object { object: object.clone(), offset: None, from_index: None }
+        } else {
+            Subject::Events { object: object.clone(), ranges: self.ranges.clone(), sha256: None }
+        }
+    }
+}
+
+/// What a [`Forwarder`] is made of.
+pub(crate) struct Parts {
+    pub(crate) source: Arc<dyn Source>,
+    pub(crate) workers: Workers,
+    pub(crate) sinks: Vec<SinkPlan>,
+    pub(crate) ledger: Arc<dyn Ledger>,
+    pub(crate) store: Arc<Store>,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) settings: Settings,
+    pub(crate) findings: crate::findings::Settings,
+    pub(crate) clock: Clock,
+}
+
+/// A sink that takes events.
+struct Lane {
+    name: String,
+    sink: Arc<dyn Sink>,
+    /// Position among the sinks of the plugin chain.
+    position: usize,
+    /// Only events in which something was found.
+    found_only: bool,
+    delivery: Arc<Delivery>,
+    counters: Arc<SinkCounters>,
+}
+
+/// Forwards objects.
+pub(crate) struct Forwarder {
+    source: Arc<dyn Source>,
+    workers: Workers,
+    lanes: Arc<Vec<Lane>>,
+    deliveries: Vec<Arc<Delivery>>,
+    findings: Findings,
+    ledger: Arc<dyn Ledger>,
+    store: Arc<Store>,
+    counters: Arc<Counters>,
+    settings: Settings,
+    budget: Arc<Semaphore>,
+    clock: Clock,
+}
+
+/// The end of one object: how it ended for everybody concerned.
+pub(crate) type End = BoxFuture<'static, Outcome>;
+
+fn ended(outcome: Outcome) -> End {
+    Box::pin(std::future::ready(outcome))
+}
+
+/// The acknowledgements of one object, one a delivery.
+struct Shares {
+    /// Of each lane that gets the object.
+    lanes: BTreeMap<usize, Ack>,
+    findings: Option<Ack>,
+    ends: Vec<(String, Finalizer)>,
+}
+
+impl Shares {
+    fn settle(self, outcome: Outcome) -> Vec<(String, Finalizer)> {
+        for ack in self.lanes.into_values().chain(self.findings) {
+            ack.settle(outcome);
+        }
+        self.ends
+    }
+}
+
+/// What a worker made of the next bytes of an object.
+struct Progress {
+    decoder: Decoder,
+    bad: Vec<BadEvent>,
+    what: What,
+}
+
+enum What {
+    Batch(Box<Shipment>),
+    /// Nothing yet, and enough bad events to deal with them first.
+    Bad,
+    Hungry,
+    End(Summary),
+    Fault(ObjectFault),
+}
+
+/// A batch, judged and encoded.
+struct Shipment {
+    events: usize,
+    bytes: usize,
+    dropped: usize,
+    sightings: Vec<Sighting>,
+    withheld: Vec<(u32, Withheld, [u8; 32])>,
+    lanes: Vec<Encoded>,
+}
+
+/// What one lane gets of a batch.
+struct Encoded {
+    lane: usize,
+    data: Vec<u8>,
+    entries: Vec<Entry>,
+    unencodable: Vec<(u32, String)>,
+}
+
+impl Forwarder {
+    pub(crate) fn start(parts: Parts) -> anyhow::Result<Arc<Self>> {
+        check_names(&parts.sinks)?;
+        let mut lanes = Vec::new();
+        let mut deliveries = Vec::new();
+        let mut finding_deliveries = Vec::new();
+        for (position, plan) in parts.sinks.into_iter().enumerate() {
+            let counters = parts.counters.sink(&plan.name);
+            let delivery = Arc::new(Delivery::spawn(
+                &plan.name,
+                Arc::clone(&plan.sink),
+                &plan.delivery,
+                Arc::clone(&parts.store),
+                Arc::clone(&counters),
+            ));
+            deliveries.push(Arc::clone(&delivery));
+            if plan.accept.contains(&Accept::Findings) {
+                finding_deliveries.push(Arc::clone(&delivery));
+            }
+            let all = plan.accept.contains(&Accept::Events);
+            if all || plan.accept.contains(&Accept::EventsWithFindings) {
+                lanes.push(Lane { name: plan.name, sink: plan.sink, position, found_only: !all, delivery, counters });
+            }
+        }
+        let ledger = Arc::clone(&parts.ledger);
+        let findings = Findings::new(ledger, finding_deliveries, parts.findings, Arc::clone(&parts.clock));
+        let forwarder = Arc::new(Self {
+            source: parts.source,
+            workers: parts.workers,
+            lanes: Arc::new(lanes),
+            deliveries,
+            findings,
+            ledger: parts.ledger,
+            store: parts.store,
+            counters: parts.counters,
+            budget: Arc::new(Semaphore::new(parts.settings.memory_bytes / UNIT)),
+            settings: parts.settings,
+            clock: parts.clock,
+        });
+        for delivery in &forwarder.deliveries {
+            delivery.catch_up(Arc::new(Replayer(Arc::downgrade(&forwarder))));
+        }
+        Ok(forwarder)
+    }
+
+    /// Sends what is still owed and stops the deliveries.
+    pub(crate) async fn drain(&self) {
+        self.findings.drain().await;
+        for delivery in &self.deliveries {
+            delivery.drain().await;
+        }
+    }
+
+    /// Reads an object and gives its events to the deliveries. Returns, once all of it was given, the
+    /// end to wait for.
+    pub(crate) async fn forward(&self, reference: &ObjectRef, scope: Scope) -> End {
+        let open = match self.open(reference).await {
+            Ok(open) => open,
+            Err(error) => return ended(self.unopened(reference, &scope, error).await),
+        };
+        let object = Arc::new(open.object);
+        if !object.kind.has_events() {
+            self.counters.notifications.add("digest-object", 1);
+            return ended(Outcome::Delivered);
+        }
+        let shares = self.shares(&object, &scope).await;
+        if shares.ends.is_empty() {
+            self.counters.objects_skipped.add(1);
+            return ended(Outcome::Delivered);
+        }
+        self.counters.objects.add(1);
+        let (read, sha256) = match self.read(&object, open.size, open.body, &scope, &shares).await {
+            Ok((outcome, sha256)) => (outcome, sha256),
+            Err(error) => {
+                let error = crate::text::shown(&format!("{error:#}"));
+                tracing::warn!(object = object.url, error, "failed to forward an object; it comes again");
+                (Outcome::Failed, None)
+            }
+        };
+        self.end(object, shares.settle(read), sha256, scope.is_whole())
+    }
+
+    /// Opens an object; what is passing is tried again here.
+    async fn open(&self, reference: &ObjectRef) -> Result<OpenObject, OpenError> {
+        let mut tries = 0;
+        loop {
+            match self.source.open(reference).await {
+                Err(OpenError::Unavailable(error)) if tries + 1 < OPEN_TRIES => {
+                    let wait = Duration::from_millis(fastrand::u64(100..=500 << tries));
+                    tracing::debug!(object = reference.url(), error = format!("{error:#}"), "opening again");
+                    tries += 1;
+                    tokio::time::sleep(wait).await;
+                }
+                opened => return opened,
+            }
+        }
+    }
+
+    /// What becomes of an object that cannot be opened.
+    async fn unopened(&self, reference: &ObjectRef, scope: &Scope, error: OpenError) -> Outcome {
+        let object = crate::text::shown(&reference.url());
+        let subject = scope.subject(reference);
+        match error {
+            OpenError::Unavailable(error) => {
+                let error = crate::text::shown(&format!("{error:#}"));
+                tracing::warn!(object, error, "failed to open an object; it comes again");
+                Outcome::Failed
+            }
+            OpenError::Denied(error) => {
+                let error = crate::text::shown(&format!("{error:#}"));
+                tracing::error!(object, error, "access to an object is denied; it is kept as pending");
+                self.pend(Cause::ObjectDenied, subject, None, error, scope).await
+            }
+            OpenError::Lost { cause, error } => {
+                let error = format!("{error:#}");
+                tracing::error!(object, %cause, error = crate::text::shown(&error), "an object is lost; it is kept as a dead letter");
+                self.bury(cause, subject, None, error, scope).await
+            }
+        }
+    }
+
+    async fn bury(
+        &self,
+        cause: Cause,
+        subject: Subject,
+        plugin: Option<String>,
+        error: String,
+        scope: &Scope,
+    ) -> Outcome {
+        let sink = scope.sink.clone();
+        let letter = DeadLetter { time_ms: (self.clock)(), cause, subject, sink, plugin, error };
+        self.counters.dead_letters.add(cause.as_str(), 1);
+        stored(cause, self.store.bury(&letter).await, Outcome::DeadLettered)
+    }
+
+    /// Stores a reference that the pipeline itself will try again. One that led here stays instead.
+    async fn pend(
+        &self,
+        cause: Cause,
+        subject: Subject,
+        plugin: Option<String>,
+        error: String,
+        scope: &Scope,
+    ) -> Outcome {
+        if scope.replay {
+            return Outcome::Failed;
+        }
+        let letter = DeadLetter { time_ms: (self.clock)(), cause, subject, sink: None, plugin, error };
+        stored(cause, self.store.pend(OWN_PENDING, &letter).await, Outcome::Pending)
+    }
+
+    /// An acknowledgement for each delivery that does not have all of the object.
+    async fn shares(&self, object: &Object, scope: &Scope) -> Shares {
+        let done = if scope.is_whole() {
+            self.ledger.completed(object.id).await.unwrap_or_else(|error| {
+                let error = crate::text::shown(&format!("{error:#}"));
+                tracing::warn!(object = object.url, error, "failed to ask the ledger; sinks may get this object again");
+                Vec::new()
+            })
+        } else {
+            Vec::new()
+        };
+        let mut shares = Shares { lanes: BTreeMap::new(), findings: None, ends: Vec::new() };
+        for (number, lane) in self.lanes.iter().enumerate() {
+            let wanted = scope.sink.as_ref().is_none_or(|sink| *sink == lane.name);
+            if wanted && !done.contains(&lane.name) {
+                let (ack, finalizer) = ack::channel();
+                shares.lanes.insert(number, ack);
+                shares.ends.push((lane.name.clone(), finalizer));
+            }
+        }
+        if scope.sink.is_none() && !done.iter().any(|name| name == FINDINGS) {
+            let (ack, finalizer) = ack::channel();
+            shares.findings = Some(ack);
+            shares.ends.push((FINDINGS.to_owned(), finalizer));
+        }
+        shares
+    }
+
+    /// Waits for everybody concerned, and notes in the ledger who has all of the object.
+    fn end(
+        &self,
+        object: Arc<Object>,
+        ends: Vec<(String, Finalizer)>,
+        sha256: Option<[u8; 32]>,
+        whole: bool,
+    ) -> End {
+        let ledger = Arc::clone(&self.ledger);
+        Box::pin(async move {
+            let mut worst = Outcome::Delivered;
+            let mut complete = Vec::new();
+            for (name, finalizer) in ends {
+                let outcome = finalizer.outcome().await;
+                worst = worst.max(outcome);
+                if outcome.is_settled() {
+                    complete.push(name);
+                }
+            }
+            if whole
+                && !complete.is_empty()
+                && let Err(error) = ledger.complete(object.id, &object.url, &complete, sha256).await
+            {
+                let error = crate::text::shown(&format!("{error:#}"));
+                tracing::warn!(object = object.url, error, "failed to note an object in the ledger");
+            }
+            worst
+        })
+    }
+
+    /// Reads all of an object. Returns how that ended, sinks apart, and the hash of the inflated bytes.
+    async fn read(
+        &self,
+        object: &Arc<Object>,
+        size: Option<u64>,
+        mut body: Body,
+        scope: &Scope,
+        shares: &Shares,
+    ) -> anyhow::Result<(Outcome, Option<[u8; 32]>)> {
+        let charge = self.charge(size);
+        let mut decoder = Decoder::new(Arc::clone(object), self.settings.objects);
+        let mut permit = self.permit(charge).await?;
+        let mut worst = Outcome::Delivered;
+        let mut bad = BadEvents::default();
+        loop {
+            let progress = self.step(decoder, scope, shares).await?;
+            decoder = progress.decoder;
+            bad.add(progress.bad);
+            if bad.is_full() {
+                worst = worst.max(self.bury_bad(object, std::mem::take(&mut bad), scope).await);
+            }
+            match progress.what {
+                What::Bad => {}
+                What::Hungry => match next_piece(&mut body).await? {
+                    Some(piece) => decoder.feed(piece),
+                    None => decoder.finish(),
+                },
+                What::Batch(shipment) => {
+                    worst = worst.max(self.dispatch(object, *shipment, permit, scope, shares).await);
+                    permit = self.permit(charge).await?;
+                }
+                What::End(summary) => {
+                    self.counters.bytes.add(usize::try_from(summary.bytes).unwrap_or(usize::MAX));
+                    worst = worst.max(self.bury_bad(object, bad, scope).await);
+                    return Ok((worst, Some(summary.sha256)));
+                }
+                What::Fault(fault) => {
+                    worst = worst.max(self.bury_bad(object, bad, scope).await);
+                    return Ok((worst.max(self.bury_rest(object, fault, scope).await), None));
+                }
+            }
+        }
+    }
+
+    /// What a batch of an object may take of the memory budget, in bytes, with its encoded forms.
+    fn charge(&self, size: Option<u64>) -> usize {
+        let forms = 2 + 2 * self.lanes.len();
+        let full = forms * BATCH_BYTES + 2 * self.settings.objects.max_event_bytes;
+        let small = size.and_then(|size| usize::try_from(size).ok()).map(|size| (size * 32 + (64 << 10)) * forms);
+        small.map_or(full, |small| small.min(full)).min(self.settings.memory_bytes)
+    }
+
+    async fn permit(&self, bytes: usize) -> anyhow::Result<OwnedSemaphorePermit> {
+        let units = u32::try_from(bytes / UNIT).unwrap_or(u32::MAX);
+        Arc::clone(&self.budget).acquire_many_owned(units).await.context("the memory budget is closed")
+    }
+
+    /// Decodes on until there is a batch, judges it and encodes it, all on one worker.
+    async fn step(&self, mut decoder: Decoder, scope: &Scope, shares: &Shares) -> anyhow::Result<Progress> {
+        let lanes = Arc::clone(&self.lanes);
+        let wanted: Vec<usize> = shares.lanes.keys().copied().collect();
+        let scope = scope.clone();
+        let now_ms = (self.clock)();
+        self.workers
+            .run(move |worker| {
+                let mut bad = Vec::new();
+                let what = loop {
+                    match decoder.step() {
+                        Step::Bad(event) => {
+                            bad.push(event);
+                            if bad.len() == BAD_EVENTS {
+                                break What::Bad;
+                            }
+                        }
+                        Step::Hungry => break What::Hungry,
+                        Step::End(summary) => break What::End(summary),
+                        Step::Fault(fault) => break What::Fault(fault),
+                        Step::Batch(mut batch) => {
+                            batch.events.retain(|span| scope.wants(span.index));
+                            if !batch.events.is_empty() {
+                                let shipment = ship(worker, batch, &lanes, &wanted, now_ms);
+                                break What::Batch(Box::new(shipment));
+                            }
+                        }
+                    }
+                };
+                Progress { decoder, bad, what }
+            })
+            .await
+    }
+
+    /// Gives a batch to the deliveries. Waits while one of their queues is full.
+    async fn dispatch(
+        &self,
+        object: &Arc<Object>,
+        shipment: Shipment,
+        mut permit: OwnedSemaphorePermit,
+        scope: &Scope,
+        shares: &Shares,
+    ) -> Outcome {
+        // What the batch turned out to need less than was reserved is given back now.
+        let surplus = (permit.num_permits() * UNIT).saturating_sub(shipment.bytes) / UNIT;
+        drop(permit.split(surplus));
+        let permit = Arc::new(permit);
+        if shares.findings.is_some() {
+            self.counters.events.add(shipment.events);
+            self.counters.sightings.add(shipment.sightings.len());
+        }
+        if let Some(ack) = &shares.findings
+            && !shipment.sightings.is_empty()
+        {
+            self.findings.report(shipment.sightings, ack.clone()).await;
+        }
+        let withheld = self.withhold(object, &shipment.withheld, scope, shares).await;
+        for encoded in shipment.lanes {
+            let lane = &self.lanes[encoded.lane];
+            if !lane.found_only {
+                lane.counters.dropped(shipment.dropped);
+            }
+            for (index, reason) in encoded.unencodable {
+                let entry = Entry { start: 0, end: 0, index };
+                let parcel = parcel(object, Vec::new(), vec![entry], &permit);
+                lane.delivery.reject(parcel, shares.lanes[&encoded.lane].clone(), Cause::SinkUnencodable, &reason).await;
+            }
+            if encoded.entries.is_empty() {
+                continue;
+            }
+            let parcel = parcel(object, encoded.data, encoded.entries, &permit);
+            let ack = shares.lanes[&encoded.lane].clone();
+            if scope.sink.is_some() {
+                lane.delivery.deliver_replayed(parcel, ack).await;
+            } else {
+                lane.delivery.deliver(parcel, ack).await;
+            }
+        }
+        withheld
+    }
+
+    /// Keeps the references of events that redaction could not judge.
+    async fn withhold(
+        &self,
+        object: &Object,
+        withheld: &[(u32, Withheld, [u8; 32])],
+        scope: &Scope,
+        shares: &Shares,
+    ) -> Outcome {
+        let mut worst = Outcome::Delivered;
+        let (pending, dead): (Vec<_>, Vec<_>) = withheld.iter().partition(|(_, withheld, _)| withheld.pending);
+        for (index, event, sha256) in dead {
+            let subject = Subject::Events {
+                object: object.reference.clone(),
+                ranges: vec![(*index, index + 1)],
+                sha256: Some(hex(sha256)),
+            };
+            let plugin = Some(event.plugin.clone());
+            worst = worst.max(self.bury(Withheld::CAUSE, subject, plugin, event.error.clone(), scope).await);
+        }
+        if let Some((_, first, _)) = pending.first() {
+            let ranges = ranges(pending.iter().map(|(index, ..)| *index));
+            let subject = Subject::Events { object: object.reference.clone(), ranges, sha256: None };
+            let plugin = Some(first.plugin.clone());
+            worst = worst.max(self.pend(Withheld::CAUSE, subject, plugin, first.error.clone(), scope).await);
+        }
+        for number in shares.lanes.keys() {
+            let counters = &self.lanes[*number].counters;
+            counters.received(withheld.len(), scope.replay);
+            let ended = |count, outcome| counters.ended(count, outcome, Withheld::CAUSE);
+            if worst == Outcome::Failed {
+                ended(withheld.len(), Outcome::Failed);
+            } else {
+                ended(pending.len(), Outcome::Pending);
+                ended(withheld.len() - pending.len(), Outcome::DeadLettered);
+            }
+        }
+        worst
+    }
+
+    /// Dead-letters single events at fault: one letter a cause, however many they are.
+    async fn bury_bad(&self, object: &Object, bad: BadEvents, scope: &Scope) -> Outcome {
+        let mut worst = Outcome::Delivered;
+        if !scope.is_whole() {
+            // They were dead-lettered when the object was first read.
+            return worst;
+        }
+        for (cause, group) in bad.0 {
+            tracing::error!(
+                object = object.url,
+                %cause,
+                events = group.count,
+                error = group.first.error,
+                "events at fault are kept as a dead letter",
+            );
+            let subject = Subject::Events {
+                object: object.reference.clone(),
+                sha256: group.first.sha256.filter(|_| group.count == 1).map(|hash| hex(&hash)),
+                ranges: group.ranges,
+            };
+            worst = worst.max(self.bury(cause, subject, None, group.first.error, scope).await);
+        }
+        worst
+    }
+
+    /// Dead-letters an object from its fault on.
+    async fn bury_rest(&self, object: &Object, fault: ObjectFault, scope: &Scope) -> Outcome {
+        if !scope.is_whole() {
+            return Outcome::Delivered;
+        }
+        tracing::error!(
+            object = object.url,
+            cause = %fault.cause,
+            offset = fault.offset,
+            events_before = fault.from_index,
+            error = fault.error,
+            "an object is at fault and kept as a dead letter",
+        );
+        let subject = Subject::Object {
+            object: object.reference.clone(),
+            offset: Some(fault.offset),
+            from_index: Some(fault.from_index),
+        };
+        self.bury(fault.cause, subject, None, fault.error, scope).await
+    }
+
+    /// Tries the pipeline's own pending references again, oldest first.
+    pub(crate) async fn replay_own_pending(&self) -> anyhow::Result<()> {
+        let mut after: Option<String> = None;
+        loop {
+            let page = self.store.pending(OWN_PENDING, after.as_deref(), 50).await?;
+            let Some(last) = page.last() else { return Ok(()) };
+            after = Some(last.name.clone());
+            for stored in page {
+                let letter = stored.letter?;
+                if self.replay_for_all(&letter).await.is_settled() {
+                    self.store.resolve(&stored.name).await?;
+                }
+            }
+        }
+    }
+
+    /// Replays a reference that every sink is owed.
+    async fn replay_for_all(&self, letter: &DeadLetter) -> Outcome {
+        match &letter.subject {
+            Subject::Object { object, .. } => self.forward(object, Scope::replay(None, &[])).await.await,
+            Subject::Events { object, ranges, .. } => {
+                self.forward(object, Scope::replay(None, ranges)).await.await
+            }
+            Subject::Message { .. } | Subject::Finding { .. } => Outcome::Failed,
+        }
+    }
+}
+
+/// Leads a sink's pending references back through the forwarder.
+struct Replayer(Weak<Forwarder>);
+
+#[async_trait]
+impl Replay for Replayer {
+    async fn replay(&self, sink: &str, letter: &DeadLetter) -> anyhow::Result<Outcome> {
+        let forwarder = self.0.upgrade().context("the pipeline has ended")?;
+        match &letter.subject {
+            Subject::Events { object, ranges, .. } => {
+                Ok(forwarder.forward(object, Scope::replay(Some(sink), ranges)).await.await)
+            }
+            Subject::Finding { id } => forwarder.findings.replay(sink, id).await,
+            Subject::Object { .. } | Subject::Message { .. } => {
+                anyhow::bail!("a pending reference of a sink names no events and no finding")
+            }
+        }
+    }
+}
+
+fn check_names(sinks: &[SinkPlan]) -> anyhow::Result<()> {
+    let mut names: Vec<&str> = sinks.iter().map(|sink| sink.name.as_str()).collect();
+    names.sort_unstable();
+    if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+        anyhow::bail!("two sinks are named {}", pair[0]);
+    }
+    let reserved = [FINDINGS, OWN_PENDING];
+    anyhow::ensure!(
+        !names.iter().any(|name| reserved.contains(name)),
+        "a sink cannot be named {FINDINGS} or {OWN_PENDING}"
+    );
+    Ok(())
+}
+
+fn stored(cause: Cause, result: anyhow::Result<String>, outcome: Outcome) -> Outcome {
+    match result {
+        Ok(_) => outcome,
+        Err(error) => {
+            let error = crate::text::shown(&format!("{error:#}"));
+            tracing::error!(%cause, error, "failed to store a reference; the message comes again");
+            Outcome::Failed
+        }
+    }
+}
+
+/// Joins pieces of the stored bytes until there is enough to be worth a worker's time. `None` at the
+/// end.
+async fn next_piece(body: &mut Body) -> anyhow::Result<Option<Bytes>> {
+    let Some(first) = body.next().await.transpose().context("failed to read the object")? else {
+        return Ok(None);
+    };
+    if first.len() >= PIECE {
+        return Ok(Some(first));
+    }
+    let mut joined = BytesMut::from(first);
+    while joined.len() < PIECE {
+        match body.next().await.transpose().context("failed to read the object")? {
+            Some(piece) => joined.extend_from_slice(&piece),
+            None => break,
+        }
+    }
+    Ok(Some(joined.freeze()))
+}
+
+/// Judges a batch and encodes it for every lane that gets it.
+fn ship(worker: &mut ChainWorker, batch: EventBatch, lanes: &[Lane], wanted: &[usize], now_ms: i64) -> Shipment {
+    let mut processed = worker.process(batch, now_ms);
+    let lanes: Vec<Encoded> = wanted.iter().map(|&number| encode(number, &lanes[number], &processed)).collect();
+    let withheld = std::mem::take(&mut processed.withheld)
+        .into_iter()
+        .map(|withheld| {
+            let row = withheld.row;
+            (processed.batch.events[row].index, withheld, sha256(&[processed.batch.event(row)]))
+        })
+        .collect();
+    Shipment {
+        events: processed.rows(),
+        bytes: lanes.iter().map(|lane| lane.data.capacity()).sum(),
+        dropped: (0..processed.rows()).filter(|row| processed.fate(*row) == Fate::Drop).count(),
+        sightings: processed.sightings.into_iter().map(|(_, sighting)| sighting).collect(),
+        withheld,
+        lanes,
+    }
+}
+
+fn encode(number: usize, lane: &Lane, processed: &Processed) -> Encoded {
+    let mut encoded = Encoded { lane: number, data: Vec::new(), entries: Vec::new(), unencodable: Vec::new() };
+    if !lane.found_only {
+        encoded.data.reserve(processed.batch.data.len() + processed.rows() * 256);
+    }
+    for row in 0..processed.rows() {
+        let view = processed.view(row, lane.position);
+        if processed.fate(row) != Fate::Forward || (lane.found_only && !view.has_findings()) {
+            continue;
+        }
+        let start = encoded.data.len();
+        match lane.sink.encode_event(&view, &mut encoded.data) {
+            Ok(()) => encoded.entries.push(Entry {
+                start: offset(start),
+                end: offset(encoded.data.len()),
+                index: view.index(),
+            }),
+            Err(Unencodable(reason)) => {
+                encoded.data.truncate(start);
+                encoded.unencodable.push((view.index(), reason));
+            }
+        }
+    }
+    encoded
+}
+
+fn offset(at: usize) -> u32 {
+    u32::try_from(at).expect("an encoded batch is far smaller than 4 GiB")
+}
+
+fn parcel(object: &Arc<Object>, data: Vec<u8>, entries: Vec<Entry>, permit: &Arc<OwnedSemaphorePermit>) -> Parcel {
+    Parcel {
+        origin: Origin::Object(Arc::clone(object)),
+        data: Bytes::from(data),
+        entries,
+        budget: Some(Arc::clone(permit)),
+    }
+}
+
+/// Half-open ranges of ascending positions.
+fn ranges(positions: impl Iterator<Item = u32>) -> Vec<(u32, u32)> {
+    let mut ranges = Vec::new();
+    for position in positions {
+        append(&mut ranges, position);
+    }
+    ranges
+}
+
+fn append(ranges: &mut Vec<(u32, u32)>, position: u32) {
+    match ranges.last_mut() {
+        Some((_, end)) if *end == position => *end += 1,
+        _ => ranges.push((position, position + 1)),
+    }
+}
+
+/// Events at fault, by cause.
+#[derive(Debug, Default)]
+struct BadEvents(BTreeMap<Cause, BadGroup>);
+
+#[derive(Debug)]
+struct BadGroup {
+    first: BadEvent,
+    count: usize,
+    ranges: Vec<(u32, u32)>,
+}
+
+impl BadEvents {
+    fn add(&mut self, events: Vec<BadEvent>) {
+        for event in events {
+            let index = event.index;
+            let group = self.0.entry(event.cause).or_insert_with(|| BadGroup {
+                first: event,
+                count: 0,
+                ranges: Vec::new(),
+            });
+            group.count += 1;
+            append(&mut group.ranges, index);
+        }
+    }
+
+    /// Whether there are as many ranges as one dead letter should list.
+    fn is_full(&self) -> bool {
+        self.0.values().any(|group| group.ranges.len() >= BAD_EVENTS)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_in_a_row_are_one_range() {
+        assert_eq!(ranges([0, 1, 2, 5, 7, 8].into_iter()), [(0, 3), (5, 6), (7, 9)]);
+    }
+
+    #[test]
+    fn a_scope_without_ranges_wants_everything() {
+        assert!(Scope::live().wants(7));
+        let some = Scope::replay(Some("a"), &[(1, 3), (5, 6)]);
+        assert_eq!((0..7).filter(|index| some.wants(*index)).collect::<Vec<_>>(), [1, 2, 5]);
+    }
+
+    #[test]
+    fn bad_events_are_told_by_cause_with_their_ranges() {
+        let bad = |index, cause| BadEvent { index, cause, error: String::new(), sha256: None };
+        let mut events = BadEvents::default();
+        events.add(vec![bad(1, Cause::EventInvalid), bad(2, Cause::EventNotObject)]);
+        events.add(vec![bad(3, Cause::EventNotObject), bad(9, Cause::EventInvalid)]);
+        let ranges: Vec<_> = events.0.values().map(|group| (group.count, group.ranges.clone())).collect();
+        assert_eq!(ranges, [(2, vec![(2, 4)]), (2, vec![(1, 2), (9, 10)])]);
+    }
+}

@@ -1,0 +1,336 @@
+//! From a message to its acknowledgement.
+//!
+//! [`Pipeline::run`] receives messages and takes each one through [`Pipeline::handle`]: what it
+//! announces is opened, decoded and put through the plugins ([`crate::forward`]), dispatched to the
+//! deliveries, and when all of them have said how it ended, the message is deleted or released. Only
+//! this file deletes messages.
+
+use std::{
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use futures_util::future::join_all;
+use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    ack::Outcome,
+    clock::Clock,
+    config::Problems,
+    deadletter::{Cause, DeadLetter, Subject},
+    event::ObjectRef,
+    findings::Findings,
+    forward::{Forwarder, Scope},
+    ledger::Ledger,
+    mask::Masker,
+    plugin::{Component, PluginChain},
+    sink::{Accept, Sink, delivery::{self, Delivery}},
+    source::{Announcement, Message, Source, notification::{self, Trust}, records},
+    store::Store,
+    telemetry::Counters,
+    workers::Workers,
+};
+
+/// What the pipeline may use: the section `[limits]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Bytes of events and of what is made of them that may be in memory at once. Default 128 MiB, 48
+    /// MiB to 64 GiB.
+    pub memory_bytes: usize,
+    /// Threads for inflating, plugins and encoding. Default 0: one a core; at most 256.
+    pub workers: usize,
+    /// Messages worked on at once. Default 64, 1 to 1,000.
+    pub messages: usize,
+    /// Seconds that started messages get when the host drains. Default 30, 1 to 3,600.
+    pub grace_s: u64,
+    /// Seconds between two tries of objects whose bucket refused them, and of events that redaction
+    /// could not judge. Default 60, 1 to 3,600.
+    pub retry_pending_s: u64,
+    /// What an object and an event may be at most.
+    pub objects: records::Limits,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            memory_bytes: 128 << 20,
+            workers: 0,
+            messages: 64,
+            grace_s: 30,
+            retry_pending_s: 60,
+            objects: records::Limits::default(),
+        }
+    }
+}
+
+impl Settings {
+    /// Reports every value out of its range.
+    pub fn validate(&self, at: &str, problems: &mut Problems) {
+        problems.range(&format!("{at}.memory_bytes"), self.memory_bytes, 48 << 20..=64 << 30);
+        problems.range(&format!("{at}.workers"), self.workers, 0..=256);
+        problems.range(&format!("{at}.messages"), self.messages, 1..=1000);
+        problems.range(&format!("{at}.grace_s"), self.grace_s, 1..=3600);
+        problems.range(&format!("{at}.retry_pending_s"), self.retry_pending_s, 1..=3600);
+        self.objects.validate(&format!("{at}.objects"), problems);
+    }
+}
+
+/// One sink of a pipeline.
+pub struct SinkPlan {
+    /// The name under which it is configured, counted and referred to.
+    pub name: String,
+    /// The sink itself.
+    pub sink: Arc<dyn Sink>,
+    /// What it takes.
+    pub accept: Vec<Accept>,
+    /// How it is delivered to.
+    pub delivery: delivery::Settings,
+}
+
+/// Everything a pipeline is made of. From configuration, or by code in a program that embeds it.
+pub struct Plan {
+    /// Where messages and objects come from.
+    pub source: Arc<dyn Source>,
+    /// The buckets that a notification may name.
+    pub trust: Trust,
+    /// The plugins, in any order.
+    pub plugins: Vec<Component>,
+    /// Makes the markers of masked values.
+    pub masker: Masker,
+    /// The sinks.
+    pub sinks: Vec<SinkPlan>,
+    /// What is remembered between messages.
+    pub ledger: Arc<dyn Ledger>,
+    /// Where dead letters and pending references are kept.
+    pub store: Arc<Store>,
+    /// Limits.
+    pub settings: Settings,
+    /// How findings are announced.
+    pub findings: crate::findings::Settings,
+    /// The wall clock.
+    pub clock: Clock,
+}
+
+/// A running host: one source, one plugin chain, any number of sinks.
+pub struct Pipeline {
+    source: Arc<dyn Source>,
+    trust: Trust,
+    forwarder: Arc<Forwarder>,
+    store: Arc<Store>,
+    counters: Arc<Counters>,
+    settings: Settings,
+    clock: Clock,
+    /// Cancelled when the grace period is over: started messages are released.
+    give_up: CancellationToken,
+}
+
+/// The name under which the pipeline's own pending references are kept.
+pub(crate) const OWN_PENDING: &str = "pipeline";
+
+impl Pipeline {
+    /// Starts the deliveries and the workers. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// When two sinks have one name, a plugin names an unusable path, or threads cannot be started.
+    pub fn new(plan: Plan) -> anyhow::Result<Arc<Self>> {
+        let counters = Arc::new(Counters::default());
+        let fields: Vec<&[&str]> = plan.sinks.iter().map(|sink| sink.sink.fields()).collect();
+        let chain = PluginChain::new(plan.plugins, &fields, plan.masker).context("failed to build the plugin chain")?;
+        let workers = match plan.settings.workers {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            count => count,
+        };
+        let workers = Workers::start(workers, &Arc::new(chain))?;
+        let forwarder = Forwarder::start(crate::forward::Parts {
+            source: Arc::clone(&plan.source),
+            workers,
+            sinks: plan.sinks,
+            ledger: plan.ledger,
+            store: Arc::clone(&plan.store),
+            counters: Arc::clone(&counters),
+            settings: plan.settings.clone(),
+            findings: plan.findings,
+            clock: Arc::clone(&plan.clock),
+        })?;
+        Ok(Arc::new(Self {
+            source: plan.source,
+            trust: plan.trust,
+            forwarder,
+            store: plan.store,
+            counters,
+            settings: plan.settings,
+            clock: plan.clock,
+            give_up: CancellationToken::new(),
+        }))
+    }
+
+    /// What the pipeline has counted.
+    #[must_use]
+    pub fn counters(&self) -> &Arc<Counters> {
+        &self.counters
+    }
+
+    /// Receives and handles messages until the source has no more, or until `drain` is cancelled; then
+    /// finishes what was started, within the grace period, and sends what is still owed.
+    ///
+    /// # Errors
+    /// When started messages had to be given up at the end of the grace period; they come again.
+    pub async fn run(self: &Arc<Self>, drain: CancellationToken) -> anyhow::Result<()> {
+        let own = tokio::spawn(Arc::clone(self).retry_own_pending());
+        let tracker = TaskTracker::new();
+        self.receive(&drain, &tracker).await;
+        own.abort();
+        tracker.close();
+        let grace = Duration::from_secs(self.settings.grace_s);
+        let finished = tokio::time::timeout(grace, tracker.wait()).await.is_ok();
+        if !finished {
+            self.give_up.cancel();
+            tracker.wait().await;
+        }
+        self.forwarder.drain().await;
+        anyhow::ensure!(finished, "started messages were released because {} s of grace were over", grace.as_secs());
+        Ok(())
+    }
+
+    async fn receive(self: &Arc<Self>, drain: &CancellationToken, tracker: &TaskTracker) {
+        let room = Arc::new(Semaphore::new(self.settings.messages));
+        let mut failures = 0u32;
+        loop {
+            let permit = tokio::select! {
+                () = drain.cancelled() => return,
+                permit = Arc::clone(&room).acquire_owned() => permit.expect("never closed"),
+            };
+            let max = 10.min(room.available_permits() + 1);
+            let received = tokio::select! {
+                () = drain.cancelled() => return,
+                received = self.source.receive(max) => received,
+            };
+            drop(permit);
+            let messages = match received {
+                Ok(Some(messages)) => messages,
+                Ok(None) => return,
+                Err(error) => {
+                    failures += 1;
+                    let wait = Duration::from_secs(1 << failures.min(5));
+                    let error = crate::text::shown(&format!("{error:#}"));
+                    tracing::warn!(error, wait_s = wait.as_secs(), "failed to receive messages");
+                    tokio::select! {
+                        () = drain.cancelled() => return,
+                        () = tokio::time::sleep(wait) => continue,
+                    }
+                }
+            };
+            failures = 0;
+            self.counters.messages.add(messages.len());
+            for message in messages {
+                // Room for these was seen above, and nobody else takes any.
+                let permit = Arc::clone(&room).acquire_owned().await.expect("never closed");
+                let (this, drain) = (Arc::clone(self), drain.clone());
+                tracker.spawn(async move {
+                    this.handle(message, &drain).await;
+                    drop(permit);
+                });
+            }
+        }
+    }
+
+    /// Takes one message from notification to acknowledgement.
+    async fn handle(&self, message: Message, drain: &CancellationToken) {
+        let lease = self.source.lease(&message);
+        if drain.is_cancelled() {
+            self.counters.messages_released.add(1);
+            return self.source.release(message, false).await;
+        }
+        let outcome = tokio::select! {
+            outcome = self.process(&message) => outcome,
+            () = self.give_up.cancelled() => Outcome::Failed,
+        };
+        if outcome.is_settled() {
+            self.counters.messages_deleted.add(1);
+            self.source.delete(message).await;
+        } else {
+            self.counters.messages_released.add(1);
+            let given_up = self.give_up.is_cancelled();
+            self.source.release(message, !given_up).await;
+        }
+        drop(lease);
+    }
+
+    /// Forwards all that a message announces. A fault of the data is dead-lettered where it is found.
+    async fn process(&self, message: &Message) -> Outcome {
+        let objects = match &message.announcement {
+            Announcement::Objects(objects) => Ok(objects.clone()),
+            Announcement::Notification(body) => self.announced(message, body).await,
+        };
+        let objects = match objects {
+            Ok(objects) => objects,
+            Err(error) => {
+                let error = crate::text::shown(&format!("{error:#}"));
+                tracing::error!(message = message.id, error, "failed to store a dead letter; the message comes again");
+                return Outcome::Failed;
+            }
+        };
+        // Objects are read one after the other; their ends are waited for together.
+        let mut ends = Vec::new();
+        for object in objects {
+            ends.push(self.forwarder.forward(&object, Scope::live()).await);
+        }
+        join_all(ends).await.into_iter().max().unwrap_or(Outcome::Delivered)
+    }
+
+    /// The objects that a notification announces; what else it says is counted or dead-lettered here.
+    async fn announced(&self, message: &Message, body: &str) -> anyhow::Result<Vec<ObjectRef>> {
+        let announced = notification::objects(body, &self.trust);
+        for ignored in &announced.ignored {
+            self.counters.notifications.add(ignored.as_str(), 1);
+        }
+        self.counters.notifications.add("object", announced.objects.len() as u64);
+        for refused in announced.refused {
+            tracing::error!(
+                message = message.id,
+                object = crate::text::shown(&refused.reference.url()),
+                cause = %refused.cause,
+                "a notification was refused and kept as a dead letter",
+            );
+            let subject = Subject::Object { object: refused.reference, offset: None, from_index: None };
+            self.bury(refused.cause, subject, refused.error).await?;
+        }
+        if let Some(error) = announced.not_understood {
+            tracing::error!(message = message.id, error = %error, "a message was not understood and kept as a dead letter");
+            let mut body = body.to_owned();
+            body.truncate(body.floor_char_boundary(1 << 20));
+            let subject = Subject::Message { id: message.id.clone(), body };
+            self.bury(Cause::NotUnderstood, subject, error.to_string()).await?;
+        }
+        Ok(announced.objects)
+    }
+
+    async fn bury(&self, cause: Cause, subject: Subject, error: String) -> anyhow::Result<()> {
+        self.counters.dead_letters.add(cause.as_str(), 1);
+        let letter = DeadLetter { time_ms: (self.clock)(), cause, subject, sink: None, plugin: None, error };
+        self.store.bury(&letter).await.map(drop)
+    }
+
+    /// Tries again, from time to time, what no single sink owes: objects that a bucket refused, and
+    /// events that a failing redaction plugin held back.
+    async fn retry_own_pending(self: Arc<Self>) {
+        let every = Duration::from_secs(self.settings.retry_pending_s);
+        loop {
+            tokio::time::sleep(every).await;
+            if let Err(error) = self.forwarder.replay_own_pending().await {
+                let error = crate::text::shown(&format!("{error:#}"));
+                tracing::warn!(error, "failed to try pending references again");
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Pipeline {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pipeline").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
