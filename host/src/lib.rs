@@ -11,4 +11,5 @@ pub mod finding;
 pub mod ledger;
 pub mod sink;
 pub mod source;
+pub mod store;
 pub mod text;

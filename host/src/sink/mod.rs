@@ -1,6 +1,10 @@
 //! Sinks: a [`Sink`] encodes and sends one batch, and nothing else. Batching, rate limits, retries,
 //! holds and acknowledgement belong to [`delivery`].
 
+pub mod batch;
+pub mod rate_limit;
+pub mod retry;
+
 use std::{ops::Range, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
