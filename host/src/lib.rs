@@ -1,6 +1,7 @@
 //! Sluicegate.
 
 pub mod ack;
+pub mod clock;
 pub mod columns;
 pub mod config;
 pub mod deadletter;
@@ -12,4 +13,5 @@ pub mod ledger;
 pub mod sink;
 pub mod source;
 pub mod store;
+pub mod telemetry;
 pub mod text;

@@ -21,21 +21,34 @@ pub struct Packed {
 #[derive(Debug)]
 pub struct Packer {
     limits: Limits,
+    max_entries: usize,
+    max_bytes: usize,
     open: Batch,
     entries: usize,
     bytes: usize,
 }
 
 impl Packer {
-    /// A packer that stays within these limits.
+    /// A packer that fills batches as far as the sink's limits allow.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         Self {
             limits,
+            max_entries: limits.max_entries.max(1),
+            max_bytes: limits.max_bytes,
             open: Batch::default(),
             entries: 0,
             bytes: limits.frame_bytes,
         }
+    }
+
+    /// Makes batches smaller than the sink would allow. An entry larger than `max_bytes` goes in a
+    /// batch of its own.
+    #[must_use]
+    pub fn aiming_at(mut self, max_entries: usize, max_bytes: usize) -> Self {
+        self.max_entries = self.max_entries.min(max_entries.max(1));
+        self.max_bytes = self.max_bytes.min(max_bytes);
+        self
     }
 
     /// Adds a parcel's entries. The parts stand for the acknowledgement from here on.
@@ -99,13 +112,9 @@ impl Packer {
     }
 
     fn fits(&self, size: usize) -> bool {
-        let separator = if self.entries > 0 {
-            self.limits.separator_bytes
-        } else {
-            0
-        };
-        self.entries < self.limits.max_entries
-            && self.bytes + separator + size <= self.limits.max_bytes
+        self.entries == 0
+            || self.entries < self.max_entries
+                && self.bytes + self.limits.separator_bytes + size <= self.max_bytes
     }
 
     /// Whether not even an empty entry would fit.
@@ -279,6 +288,19 @@ mod tests {
             finalizer.outcome().now_or_never(),
             Some(Outcome::DeadLettered)
         );
+    }
+
+    #[test]
+    fn an_entry_above_the_aim_but_within_the_limit_goes_alone() {
+        let (ack, _finalizer) = ack::channel();
+        let mut packer = Packer::new(LIMITS).aiming_at(2, 8);
+        let packed = packer.push(parcel(0, &[1, 12, 1, 1, 1]), ack);
+        assert!(packed.too_large.is_empty());
+        assert_eq!(
+            packed.full.iter().map(indices).collect::<Vec<_>>(),
+            [vec![0], vec![1], vec![2, 3]]
+        );
+        assert_eq!(indices(&packer.take().unwrap()), [4]);
     }
 
     #[test]

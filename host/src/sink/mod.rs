@@ -2,8 +2,13 @@
 //! holds and acknowledgement belong to [`delivery`].
 
 pub mod batch;
+mod catch_up;
+pub mod delivery;
+mod hold;
+mod keeper;
 pub mod rate_limit;
 pub mod retry;
+mod shipment;
 
 use std::{ops::Range, sync::Arc, time::Duration};
 
