@@ -9,6 +9,7 @@ pub mod digest;
 pub mod effects;
 pub mod event;
 pub mod finding;
+pub mod findings;
 pub mod ledger;
 pub mod sink;
 pub mod source;
