@@ -1,6 +1,7 @@
 //! Sluicegate.
 
 pub mod ack;
+pub mod clock;
 pub mod columns;
 pub mod config;
 pub mod deadletter;
@@ -8,11 +9,14 @@ pub mod digest;
 pub mod effects;
 pub mod event;
 pub mod finding;
+pub mod findings;
 pub mod json;
 pub mod ledger;
 pub mod mask;
 pub mod plugin;
 pub mod sink;
 pub mod source;
+pub mod store;
+pub mod telemetry;
 pub mod text;
 pub mod timestamp;

@@ -2,7 +2,14 @@
 //!
 //! It saves work and keeps counts right. Its loss costs duplicates, never events.
 
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+pub(crate) mod contract;
+mod sqlite;
+
 use async_trait::async_trait;
+
+pub use self::sqlite::Sqlite;
 
 use crate::{
     event::ObjectId,
@@ -61,13 +68,15 @@ pub trait Ledger: Send + Sync + 'static {
     async fn announced(&self, id: &str, updated_ms: i64, count: u64) -> anyhow::Result<()>;
 
     /// Identifiers of findings that have changed since they were last announced, and whose last
-    /// announcement is older than `before_ms`; oldest first, `limit` at the most.
+    /// announcement (last sighting, where there was none) is older than `before_ms`; oldest first,
+    /// `limit` at the most.
     ///
     /// # Errors
     /// When the ledger cannot be read.
     async fn outdated(&self, before_ms: i64, limit: usize) -> anyhow::Result<Vec<String>>;
 
-    /// Forgets objects completed and findings updated before this time.
+    /// Forgets objects completed before this time, and findings last seen before it whose last state
+    /// was announced.
     ///
     /// # Errors
     /// When the ledger cannot be written.

@@ -1,6 +1,15 @@
 //! Sinks: a [`Sink`] encodes and sends one batch, and nothing else. Batching, rate limits, retries,
 //! holds and acknowledgement belong to [`delivery`].
 
+pub mod batch;
+mod catch_up;
+pub mod delivery;
+mod hold;
+mod keeper;
+pub mod rate_limit;
+pub mod retry;
+mod shipment;
+
 use std::{ops::Range, sync::Arc, time::Duration};
 
 use async_trait::async_trait;

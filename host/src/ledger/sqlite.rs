@@ -1,0 +1,492 @@
+//! The ledger in one SQLite file, for one host.
+//!
+//! Write-ahead log with `synchronous = FULL`: a message is deleted because a finding's state is in
+//! here, so that a commit has to survive a power cut. That is one flush an object, not one an event.
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use async_trait::async_trait;
+use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Transaction, params};
+
+use super::{Ledger, Observed};
+use crate::{
+    clock::{self, Clock},
+    event::ObjectId,
+    finding::{EVIDENCE, Finding, Sighting},
+};
+
+/// `PRAGMA user_version` of the schema below.
+const VERSION: i64 = 1;
+
+const SCHEMA: &str = "
+CREATE TABLE objects (
+    id BLOB PRIMARY KEY, url TEXT NOT NULL, sha256 BLOB, updated_ms INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX objects_by_age ON objects (updated_ms);
+CREATE TABLE completions (
+    object BLOB NOT NULL, delivery TEXT NOT NULL, PRIMARY KEY (object, delivery)
+) WITHOUT ROWID;
+CREATE TABLE findings (
+    number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, finding TEXT NOT NULL,
+    count INTEGER NOT NULL, seen_ms INTEGER NOT NULL,
+    announced_ms INTEGER, announced_count INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX findings_outdated ON findings (coalesce(announced_ms, seen_ms)) WHERE count > announced_count;
+CREATE INDEX findings_by_age ON findings (seen_ms);
+CREATE TABLE finding_events (
+    finding INTEGER NOT NULL, identity BLOB NOT NULL, PRIMARY KEY (finding, identity)
+) WITHOUT ROWID;
+";
+
+/// See the module.
+#[derive(Clone)]
+pub struct Sqlite {
+    connection: Arc<Mutex<Connection>>,
+    clock: Clock,
+}
+
+impl Sqlite {
+    /// Opens the file, and makes it where it is missing. A damaged file is put aside under a name that
+    /// ends in `.damaged-<milliseconds>`, and a new one begun: that costs duplicates, no events.
+    ///
+    /// # Errors
+    /// When the file cannot be opened, is in use, or was written by a newer version.
+    pub fn open(path: &Path) -> anyhow::Result<Self> {
+        let opened = match connect(path) {
+            Err(error) if is_damage(&error) => {
+                let aside = put_aside(path)?;
+                tracing::error!(
+                    ledger = %path.display(), aside = %aside.display(), error = format!("{error:#}"),
+                    "ledger is damaged; a new one is begun, and some events may be delivered twice",
+                );
+                connect(path)
+            }
+            opened => opened,
+        };
+        let connection =
+            opened.with_context(|| format!("failed to open ledger {}", path.display()))?;
+        Ok(Self::over(connection))
+    }
+
+    /// A ledger that is gone with its last clone, for tests and embedding.
+    ///
+    /// # Errors
+    /// When memory for it cannot be had.
+    pub fn in_memory() -> anyhow::Result<Self> {
+        let connection =
+            Connection::open_in_memory().context("failed to open a ledger in memory")?;
+        prepare(&connection)?;
+        Ok(Self::over(connection))
+    }
+
+    fn over(connection: Connection) -> Self {
+        Self {
+            connection: Arc::new(Mutex::new(connection)),
+            clock: clock::system(),
+        }
+    }
+
+    /// Runs one transaction on a thread that may block.
+    async fn transact<T: Send + 'static>(
+        &self,
+        what: &'static str,
+        work: impl FnOnce(&Transaction<'_>) -> anyhow::Result<T> + Send + 'static,
+    ) -> anyhow::Result<T> {
+        let connection = Arc::clone(&self.connection);
+        let run = move || {
+            let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
+            let transaction = connection.transaction()?;
+            let result = work(&transaction)?;
+            transaction.commit()?;
+            Ok(result)
+        };
+        let result: anyhow::Result<T> = match tokio::task::spawn_blocking(run).await {
+            Ok(result) => result,
+            Err(error) => Err(error.into()),
+        };
+        result.with_context(|| format!("failed to {what}"))
+    }
+}
+
+impl std::fmt::Debug for Sqlite {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sqlite").finish_non_exhaustive()
+    }
+}
+
+fn connect(path: &Path) -> anyhow::Result<Connection> {
+    let connection = Connection::open(path)?;
+    connection.busy_timeout(Duration::from_secs(5))?;
+    let check: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    if check != "ok" {
+        let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
+        return Err(rusqlite::Error::SqliteFailure(code, Some(check)).into());
+    }
+    connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
+    connection.execute_batch("PRAGMA synchronous = FULL")?;
+    prepare(&connection)?;
+    Ok(connection)
+}
+
+fn prepare(connection: &Connection) -> anyhow::Result<()> {
+    let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    match version {
+        VERSION => Ok(()),
+        0 => {
+            let create =
+                format!("BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;");
+            connection
+                .execute_batch(&create)
+                .context("failed to create the ledger's tables")
+        }
+        other => anyhow::bail!("the ledger has version {other}, and this program knows {VERSION}"),
+    }
+}
+
+fn is_damage(error: &anyhow::Error) -> bool {
+    let code = error
+        .downcast_ref::<rusqlite::Error>()
+        .and_then(rusqlite::Error::sqlite_error_code);
+    matches!(
+        code,
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+    )
+}
+
+fn put_aside(path: &Path) -> anyhow::Result<PathBuf> {
+    let with = |path: &Path, suffix: &str| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        PathBuf::from(name)
+    };
+    let aside = with(path, &format!(".damaged-{}", clock::now_ms()));
+    std::fs::rename(path, &aside)
+        .with_context(|| format!("failed to put damaged ledger {} aside", path.display()))?;
+    for suffix in ["-wal", "-shm"] {
+        // They may not exist; if they do and stay, SQLite itself finds that they belong to nothing.
+        let _ = std::fs::rename(with(path, suffix), with(&aside, suffix));
+    }
+    Ok(aside)
+}
+
+#[async_trait]
+impl Ledger for Sqlite {
+    async fn completed(&self, object: ObjectId) -> anyhow::Result<Vec<String>> {
+        self.transact("read completions", move |tx| {
+            let mut query =
+                tx.prepare_cached("SELECT delivery FROM completions WHERE object = ?1")?;
+            let rows = query.query_map([object.0], |row| row.get(0))?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    async fn complete(
+        &self,
+        object: ObjectId,
+        url: &str,
+        deliveries: &[String],
+        sha256: Option<[u8; 32]>,
+    ) -> anyhow::Result<()> {
+        let (url, deliveries, now_ms) = (url.to_owned(), deliveries.to_vec(), (self.clock)());
+        self.transact("write completions", move |tx| {
+            tx.prepare_cached(
+                "INSERT INTO objects (id, url, sha256, updated_ms) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (id) \
+                 DO UPDATE SET sha256 = coalesce(excluded.sha256, sha256), updated_ms = excluded.updated_ms",
+            )?
+            .execute(params![object.0, url, sha256, now_ms])?;
+            let mut insert =
+                tx.prepare_cached("INSERT OR IGNORE INTO completions (object, delivery) VALUES (?1, ?2)")?;
+            for delivery in deliveries {
+                insert.execute(params![object.0, delivery])?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn inflated_sha256(&self, object: ObjectId) -> anyhow::Result<Option<[u8; 32]>> {
+        self.transact("read the hash of an object", move |tx| {
+            let mut query = tx.prepare_cached("SELECT sha256 FROM objects WHERE id = ?1")?;
+            let hash: Option<Option<[u8; 32]>> =
+                query.query_row([object.0], |row| row.get(0)).optional()?;
+            Ok(hash.flatten())
+        })
+        .await
+    }
+
+    async fn observe(
+        &self,
+        sightings: Vec<Sighting>,
+        now_ms: i64,
+    ) -> anyhow::Result<Vec<Observed>> {
+        self.transact("count sightings", move |tx| {
+            let mut rows: HashMap<String, Row> = HashMap::new();
+            let mut order = Vec::new();
+            for sighting in &sightings {
+                let id = sighting.finding_id();
+                if !rows.contains_key(&id) {
+                    rows.insert(id.clone(), Row::load_or_new(tx, &id, sighting, now_ms)?);
+                    order.push(id.clone());
+                }
+                let row = rows.get_mut(&id).expect("it was inserted above");
+                row.count(tx, sighting)?;
+            }
+            let mut observed = Vec::with_capacity(order.len());
+            for id in order {
+                let row = rows.remove(&id).expect("every id in the order has its row");
+                row.save(tx, now_ms)?;
+                observed.push(Observed {
+                    finding: row.finding,
+                    announced: row.announced,
+                });
+            }
+            Ok(observed)
+        })
+        .await
+    }
+
+    async fn take(&self, id: &str, now_ms: i64) -> anyhow::Result<Option<Finding>> {
+        let id = id.to_owned();
+        self.transact("take a finding", move |tx| {
+            let Some(mut row) = Row::load(tx, &id)? else {
+                return Ok(None);
+            };
+            row.finding.updated_ms = now_ms.max(row.finding.updated_ms.saturating_add(1));
+            row.changed = true;
+            row.save(tx, now_ms)?;
+            Ok(Some(row.finding))
+        })
+        .await
+    }
+
+    async fn announced(&self, id: &str, updated_ms: i64, count: u64) -> anyhow::Result<()> {
+        let id = id.to_owned();
+        self.transact("note an announcement", move |tx| {
+            tx.prepare_cached(
+                "UPDATE findings SET announced_ms = max(coalesce(announced_ms, ?2), ?2), \
+                 announced_count = max(announced_count, ?3) WHERE id = ?1",
+            )?
+            .execute(params![
+                id,
+                updated_ms,
+                i64::try_from(count).unwrap_or(i64::MAX)
+            ])?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn outdated(&self, before_ms: i64, limit: usize) -> anyhow::Result<Vec<String>> {
+        self.transact("look for outdated findings", move |tx| {
+            let mut query = tx.prepare_cached(
+                "SELECT id FROM findings WHERE count > announced_count \
+                 AND coalesce(announced_ms, seen_ms) < ?1 ORDER BY coalesce(announced_ms, seen_ms), id LIMIT ?2",
+            )?;
+            let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+            let rows = query.query_map(params![before_ms, limit], |row| row.get(0))?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    async fn prune(&self, before_ms: i64) -> anyhow::Result<()> {
+        self.transact("prune the ledger", move |tx| {
+            for statement in [
+                "DELETE FROM completions WHERE object IN (SELECT id FROM objects WHERE updated_ms < ?1)",
+                "DELETE FROM objects WHERE updated_ms < ?1",
+                "DELETE FROM finding_events WHERE finding IN \
+                 (SELECT number FROM findings WHERE seen_ms < ?1 AND count <= announced_count)",
+                "DELETE FROM findings WHERE seen_ms < ?1 AND count <= announced_count",
+            ] {
+                tx.execute(statement, [before_ms])?;
+            }
+            Ok(())
+        })
+        .await
+    }
+}
+
+/// A finding with its place in the file.
+struct Row {
+    number: i64,
+    finding: Finding,
+    announced: bool,
+    changed: bool,
+}
+
+impl Row {
+    fn load(tx: &Transaction<'_>, id: &str) -> anyhow::Result<Option<Self>> {
+        let mut query = tx.prepare_cached(
+            "SELECT number, finding, announced_ms IS NOT NULL FROM findings WHERE id = ?1",
+        )?;
+        let found: Option<(i64, String, bool)> = query
+            .query_row([id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+            .optional()?;
+        let Some((number, finding, announced)) = found else {
+            return Ok(None);
+        };
+        let finding = serde_json::from_str(&finding).context("failed to understand a finding")?;
+        Ok(Some(Self {
+            number,
+            finding,
+            announced,
+            changed: false,
+        }))
+    }
+
+    fn load_or_new(
+        tx: &Transaction<'_>,
+        id: &str,
+        first: &Sighting,
+        now_ms: i64,
+    ) -> anyhow::Result<Self> {
+        if let Some(row) = Self::load(tx, id)? {
+            return Ok(row);
+        }
+        tx.prepare_cached(
+            "INSERT INTO findings (id, finding, count, seen_ms) VALUES (?1, '', 0, ?2)",
+        )?
+        .execute(params![id, now_ms])?;
+        let finding = begin(id, first, now_ms);
+        Ok(Self {
+            number: tx.last_insert_rowid(),
+            finding,
+            announced: false,
+            changed: true,
+        })
+    }
+
+    fn count(&mut self, tx: &Transaction<'_>, sighting: &Sighting) -> anyhow::Result<()> {
+        let inserted = tx
+            .prepare_cached(
+                "INSERT OR IGNORE INTO finding_events (finding, identity) VALUES (?1, ?2)",
+            )?
+            .execute(params![self.number, sighting.identity])?;
+        if inserted > 0 {
+            add(&mut self.finding, sighting);
+            self.changed = true;
+        }
+        Ok(())
+    }
+
+    fn save(&self, tx: &Transaction<'_>, now_ms: i64) -> anyhow::Result<()> {
+        if self.changed {
+            let finding =
+                serde_json::to_string(&self.finding).context("failed to encode a finding")?;
+            let count = i64::try_from(self.finding.count).unwrap_or(i64::MAX);
+            tx.prepare_cached(
+                "UPDATE findings SET finding = ?2, count = ?3, seen_ms = max(seen_ms, ?4) WHERE number = ?1",
+            )?
+            .execute(params![self.number, finding, count, now_ms])?;
+        }
+        Ok(())
+    }
+}
+
+/// A finding that has counted nothing yet.
+fn begin(id: &str, first: &Sighting, now_ms: i64) -> Finding {
+    Finding {
+        id: id.to_owned(),
+        plugin: first.plugin.clone(),
+        rule: first.rule.clone(),
+        title: first.title.clone(),
+        description: first.description.clone(),
+        severity: first.severity,
+        entity: first.entity.clone(),
+        window_s: first.window_s,
+        attributes: first.attributes.clone(),
+        event: first.event.clone(),
+        count: 0,
+        first_ms: first.event.time_ms,
+        last_ms: first.event.time_ms,
+        created_ms: now_ms,
+        updated_ms: now_ms,
+        event_ids: Vec::new(),
+    }
+}
+
+/// Counts one more event.
+fn add(finding: &mut Finding, sighting: &Sighting) {
+    finding.count += 1;
+    finding.severity = finding.severity.max(sighting.severity);
+    finding.first_ms = finding.first_ms.min(sighting.event.time_ms);
+    finding.last_ms = finding.last_ms.max(sighting.event.time_ms);
+    let id = &sighting.event.event_id;
+    if finding.event_ids.len() < EVIDENCE && !id.is_empty() && !finding.event_ids.contains(id) {
+        finding.event_ids.push(id.clone());
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+    use crate::ledger::contract;
+
+    #[tokio::test]
+    async fn keeps_the_contract() {
+        contract::holds(&|| Arc::new(Sqlite::in_memory().unwrap())).await;
+    }
+
+    #[tokio::test]
+    async fn what_was_written_is_there_after_a_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger");
+        let object = ObjectId([7; 16]);
+        Sqlite::open(&path)
+            .unwrap()
+            .complete(object, "s3://b/k", &["splunk".into()], None)
+            .await
+            .unwrap();
+        assert_eq!(
+            Sqlite::open(&path)
+                .unwrap()
+                .completed(object)
+                .await
+                .unwrap(),
+            ["splunk"]
+        );
+    }
+
+    #[tokio::test]
+    async fn a_damaged_file_is_put_aside_and_a_new_one_begun() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger");
+        std::fs::write(&path, "this is no database, and never was one".repeat(100)).unwrap();
+        let ledger = Sqlite::open(&path).unwrap();
+        assert!(
+            ledger
+                .completed(ObjectId([1; 16]))
+                .await
+                .unwrap()
+                .is_empty()
+        );
+        let names = std::fs::read_dir(folder.path()).unwrap();
+        let aside = |name: &str| name.starts_with("ledger.damaged-");
+        assert!(
+            names
+                .into_iter()
+                .any(|entry| aside(&entry.unwrap().file_name().to_string_lossy()))
+        );
+    }
+
+    #[test]
+    fn a_file_of_a_newer_version_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger");
+        Connection::open(&path)
+            .unwrap()
+            .execute_batch("PRAGMA user_version = 99")
+            .unwrap();
+        let error = Sqlite::open(&path).unwrap_err();
+        assert!(format!("{error:#}").contains("version 99"));
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+}

@@ -1,0 +1,110 @@
+//! Rate limits of one sink: requests a second, and events a second. They make senders wait and never
+//! drop anything.
+
+use std::{num::NonZeroU32, time::Duration};
+
+use governor::{
+    Quota, RateLimiter,
+    clock::Clock,
+    middleware::NoOpMiddleware,
+    state::{InMemoryState, NotKeyed},
+};
+use tokio::time::Instant;
+
+/// Time since the limiter was made, on the runtime's clock, so that a paused clock pauses it too.
+#[derive(Clone, Copy, Debug)]
+struct RuntimeClock(Instant);
+
+impl Clock for RuntimeClock {
+    type Instant = Duration;
+
+    fn now(&self) -> Duration {
+        self.0.elapsed()
+    }
+}
+
+type Cells = RateLimiter<NotKeyed, InMemoryState, RuntimeClock, NoOpMiddleware<Duration>>;
+
+/// Both limits of one sink.
+#[derive(Debug)]
+pub struct RateLimit {
+    clock: RuntimeClock,
+    requests: Cells,
+    events: Option<(Cells, NonZeroU32)>,
+}
+
+impl RateLimit {
+    /// `requests` a second with `burst` at once; `events` a second, as many of them at once.
+    #[must_use]
+    pub fn new(requests: NonZeroU32, burst: NonZeroU32, events: Option<NonZeroU32>) -> Self {
+        let clock = RuntimeClock(Instant::now());
+        let cells = |a_second, burst| {
+            RateLimiter::direct_with_clock(Quota::per_second(a_second).allow_burst(burst), clock)
+        };
+        Self {
+            clock,
+            requests: cells(requests, burst),
+            events: events.map(|events| (cells(events, events), events)),
+        }
+    }
+
+    /// Waits until one request with this many events may go.
+    pub async fn wait(&self, events: usize) {
+        if let Some((cells, most)) = &self.events {
+            let mut left = u32::try_from(events).unwrap_or(u32::MAX);
+            // More than one second's worth is taken second by second.
+            while let Some(some) = NonZeroU32::new(left.min(most.get())) {
+                self.take(cells, some).await;
+                left -= some.get();
+            }
+        }
+        self.take(&self.requests, NonZeroU32::MIN).await;
+    }
+
+    async fn take(&self, cells: &Cells, count: NonZeroU32) {
+        while let Ok(Err(early)) = cells.check_n(count) {
+            tokio::time::sleep(early.wait_time_from(self.clock.now())).await;
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    async fn seconds_for(limit: &RateLimit, requests: usize, events: usize) -> f64 {
+        let start = Instant::now();
+        for _ in 0..requests {
+            limit.wait(events).await;
+        }
+        start.elapsed().as_secs_f64()
+    }
+
+    fn limit(requests: u32, burst: u32, events: Option<u32>) -> RateLimit {
+        let number = |number| NonZeroU32::new(number).unwrap();
+        RateLimit::new(number(requests), number(burst), events.map(number))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_burst_goes_at_once_and_the_rest_at_the_rate() {
+        let limit = limit(10, 30, None);
+        assert!(seconds_for(&limit, 30, 1).await < 0.01);
+        let seconds = seconds_for(&limit, 50, 1).await;
+        assert!((4.9..5.2).contains(&seconds), "{seconds}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn events_are_limited_by_their_number() {
+        let limit = limit(1_000, 1_000, Some(100));
+        let seconds = seconds_for(&limit, 11, 50).await;
+        assert!((4.4..4.7).contains(&seconds), "{seconds}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_batch_larger_than_one_second_still_goes() {
+        let limit = limit(1_000, 1_000, Some(100));
+        let seconds = seconds_for(&limit, 1, 450).await;
+        assert!((3.4..3.7).contains(&seconds), "{seconds}");
+    }
+}
