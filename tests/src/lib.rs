@@ -1,1 +1,3 @@
-//! x
+//! Integration harness.
+
+pub mod aws;

@@ -1,6 +1,14 @@
 //! Sources: where messages come from and where the objects they announce are read.
 
+#[cfg(feature = "directory")]
+pub mod directory;
+pub mod layout;
+pub mod notification;
+#[cfg(feature = "sqs")]
+mod object;
 pub mod records;
+#[cfg(feature = "sqs")]
+pub mod sqs;
 
 use std::pin::Pin;
 
