@@ -1,1 +1,3 @@
-//! x
+//! What the integration tests are made of.
+
+pub mod servers;
