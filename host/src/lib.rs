@@ -13,6 +13,7 @@ pub mod findings;
 pub mod json;
 pub mod ledger;
 pub mod mask;
+pub mod normalize;
 pub mod plugin;
 pub mod sink;
 pub mod source;

@@ -1,3 +1,4 @@
-//! Integration harness.
+//! What the integration tests are made of: real AWS stand-ins, strict sink servers, a host.
 
 pub mod aws;
+pub mod servers;

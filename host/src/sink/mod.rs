@@ -2,20 +2,63 @@
 //! holds and acknowledgement belong to [`delivery`].
 
 pub mod batch;
-mod catch_up;
+pub mod catch_up;
 pub mod delivery;
 mod hold;
 mod keeper;
 pub mod rate_limit;
 pub mod retry;
 mod shipment;
+#[cfg(feature = "datadog-logs")]
+pub mod datadog_logs;
+#[cfg(feature = "file")]
+pub mod file;
+#[cfg(any(feature = "splunk-hec", feature = "datadog-logs", feature = "security-hub"))]
+pub mod http;
+#[cfg(feature = "security-hub")]
+pub mod security_hub;
+#[cfg(feature = "security-hub")]
+mod sigv4;
+#[cfg(feature = "splunk-hec")]
+pub mod splunk_hec;
 
 use std::{ops::Range, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use crate::{ack::Ack, effects::EventView, event::Object, finding::Finding};
+
+/// One kind of thing that a sink takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Accept {
+    /// Every event.
+    Events,
+    /// Findings.
+    Findings,
+    /// Only the events in which a plugin found something.
+    EventsWithFindings,
+}
+
+impl Accept {
+    /// What a sink takes when nothing else is said.
+    #[must_use]
+    pub fn events_and_findings() -> Vec<Self> {
+        vec![Self::Events, Self::Findings]
+    }
+
+    /// Reports a list that is empty or says two things at once.
+    pub fn validate(list: &[Self], at: &str, problems: &mut crate::config::Problems) {
+        if list.is_empty() {
+            problems.push(format!("{at}.accept must name at least one of events, findings, events_with_findings"));
+        }
+        if list.contains(&Self::Events) && list.contains(&Self::EventsWithFindings) {
+            problems.push(format!("{at}.accept must not name both events and events_with_findings"));
+        }
+    }
+}
 
 /// One destination.
 #[async_trait]
@@ -225,4 +268,12 @@ pub enum SendError {
         /// What the sink said, without values of the event.
         reason: String,
     },
+}
+
+/// Settings as the configuration file would give them.
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+pub(crate) fn from_toml<T: serde::de::DeserializeOwned>(text: &str) -> T {
+    let file = ::config::File::from_str(text, ::config::FileFormat::Toml);
+    ::config::Config::builder().add_source(file).build().unwrap().try_deserialize().unwrap()
 }

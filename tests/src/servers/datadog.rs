@@ -1,0 +1,253 @@
+//! Datadog's log intake, version 2.
+
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use axum::{http::Method, response::Response};
+use serde_json::{Value, value::RawValue};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+use super::{Fault, Request, Serve, Shared, json, locked, page, serve};
+
+const KEY: &str = "0123456789abcdef0123456789abcdef";
+const MAX_BYTES: usize = 5_000_000;
+const MAX_LOGS: usize = 1000;
+const MAX_LOG_BYTES: usize = 1_000_000;
+
+/// One accepted log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// Byte for byte.
+    pub text: String,
+}
+
+impl Log {
+    /// The log, parsed.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).expect("only JSON was accepted")
+    }
+}
+
+/// An intake that listens on loopback.
+#[derive(Clone)]
+pub struct Datadog {
+    address: SocketAddr,
+    server: Arc<Server>,
+}
+
+struct Server {
+    shared: Shared<Log>,
+}
+
+impl Datadog {
+    /// An intake with one API key.
+    pub async fn start() -> Self {
+        let server = Arc::new(Server { shared: Shared::default() });
+        Self { address: serve(Arc::clone(&server)).await, server }
+    }
+
+    /// Base address, for the intake and for the API.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The API key that it takes.
+    #[must_use]
+    pub fn token(&self) -> &'static str {
+        KEY
+    }
+
+    /// The next requests fail so.
+    pub fn fail_with(&self, faults: impl IntoIterator<Item = Fault>) {
+        self.server.shared.fail_with(faults);
+    }
+
+    /// From now on this share of the requests fails, each by one of these faults.
+    pub fn fail_share(&self, share: f64, faults: Vec<Fault>, seed: u64) {
+        self.server.shared.fail_share(share, faults, seed);
+    }
+
+    /// No more faults.
+    pub fn heal(&self) {
+        self.server.shared.heal();
+    }
+
+    /// All accepted logs, in the order of arrival.
+    #[must_use]
+    pub fn received(&self) -> Vec<Log> {
+        locked(&self.server.shared.accepted).clone()
+    }
+
+    /// All accepted logs, once there are at least so many.
+    pub async fn wait_for(&self, count: usize) -> Vec<Log> {
+        let enough = || locked(&self.server.shared.accepted).len() >= count;
+        self.server.shared.wait_until(&format!("{count} logs"), enough).await;
+        self.received()
+    }
+
+    /// Whatever a well-behaved client would not have sent, silent damage included: a log cut, or one
+    /// too old to be kept.
+    #[must_use]
+    pub fn violations(&self) -> Vec<String> {
+        locked(&self.server.shared.violations).clone()
+    }
+
+    /// How many requests came.
+    #[must_use]
+    pub fn requests(&self) -> u64 {
+        *locked(&self.server.shared.requests)
+    }
+}
+
+fn error(status: u16, title: &str) -> Response {
+    json(status, &serde_json::json!({ "errors": [{ "status": status.to_string(), "title": title }] }))
+}
+
+impl Serve for Server {
+    async fn answer(&self, request: Request) -> Response {
+        if request.uri.path() == "/api/v1/validate" && request.method == Method::GET {
+            return match request.header("dd-api-key") {
+                Some(KEY) => json(200, &serde_json::json!({ "valid": true })),
+                _ => json(403, &serde_json::json!({ "errors": ["Forbidden"] })),
+            };
+        }
+        let fault = self.shared.next_fault();
+        if let Some(answer) = request.play(&fault).await {
+            return answer;
+        }
+        let answer = self.accept(&request);
+        if fault == Fault::ResetAfter {
+            return request.connection.reset();
+        }
+        answer
+    }
+}
+
+impl Server {
+    fn accept(&self, request: &Request) -> Response {
+        if request.uri.path() != "/api/v2/logs" {
+            self.shared.violation(format!("no such address: {}", request.uri.path()));
+            return page(404, "Not Found");
+        }
+        if request.method != Method::POST {
+            self.shared.violation(format!("method {}", request.method));
+            return page(405, "Method Not Allowed");
+        }
+        match request.header("dd-api-key") {
+            Some(KEY) => {}
+            None => return self.refuse(401, "Unauthorized"),
+            Some(_) => return self.refuse(403, "Forbidden"),
+        }
+        if !request.is_json() {
+            return self.refuse(400, "the content type is not application/json");
+        }
+        let Some(body) = request.plain_body() else {
+            return self.refuse(400, "the content encoding is unknown or broken");
+        };
+        if body.len() > MAX_BYTES {
+            return self.refuse(413, "Request Entity Too Large");
+        }
+        let logs: Vec<&RawValue> = match serde_json::from_slice(&body) {
+            Ok(logs) => logs,
+            Err(_) => return self.refuse(400, "the body is not an array of logs"),
+        };
+        if logs.is_empty() || logs.len() > MAX_LOGS {
+            return self.refuse(400, &format!("{} logs in a request", logs.len()));
+        }
+        if let Some(problem) = logs.iter().find_map(|log| malformed(log.get())) {
+            return self.refuse(400, &problem);
+        }
+        self.shared.accept(logs.iter().filter_map(|log| self.keep(log.get())));
+        json(202, &serde_json::json!({}))
+    }
+
+    fn refuse(&self, status: u16, title: &str) -> Response {
+        self.shared.violation(format!("{status}: {title}"));
+        error(status, title)
+    }
+
+    /// What becomes of a log after the 202, which comes in any case.
+    fn keep(&self, text: &str) -> Option<Log> {
+        if text.len() > MAX_LOG_BYTES {
+            self.shared.violation(format!("a log of {} bytes was truncated", text.len()));
+        }
+        let log: Value = serde_json::from_str(text).expect("checked before");
+        if let Some(date) = date(&log)
+            && !timely(date)
+        {
+            self.shared.violation("a log is older than 18 hours or more than 2 hours ahead");
+            return None;
+        }
+        Some(Log { text: text.to_owned() })
+    }
+}
+
+/// Why a log has not the shape that the integration expects.
+fn malformed(text: &str) -> Option<String> {
+    let Ok(Value::Object(log)) = serde_json::from_str::<Value>(text) else {
+        return Some("a log is not an object".to_owned());
+    };
+    let names = root_names(text);
+    if let Some(twice) = names.iter().enumerate().find(|(at, name)| names[..*at].contains(name)) {
+        return Some(format!("the root member {} comes twice", twice.1));
+    }
+    for reserved in ["ddsource", "service"] {
+        if !log.get(reserved).and_then(Value::as_str).is_some_and(|text| !text.is_empty()) {
+            return Some(format!("{reserved} is missing"));
+        }
+    }
+    for reserved in ["ddtags", "host", "status", "message"] {
+        let ours = log.get("ddsource").and_then(Value::as_str) == Some("sluicegate");
+        if ours && log.get(reserved).is_some_and(|value| !value.is_string()) {
+            return Some(format!("{reserved} is not a string"));
+        }
+    }
+    let tags = log.get("ddtags").and_then(Value::as_str).unwrap_or("a:b");
+    let well_formed = |tag: &str| tag.split_once(':').is_some_and(|(name, value)| !name.is_empty() && !value.is_empty());
+    (!tags.split(',').all(well_formed)).then(|| "ddtags is not a list of name:value".to_owned())
+}
+
+/// The names of the members at the root, repeated ones included.
+fn root_names(text: &str) -> Vec<String> {
+    struct Names;
+    impl<'de> serde::de::Visitor<'de> for Names {
+        type Value = Vec<String>;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut names = Vec::new();
+            while let Some((name, _)) = map.next_entry::<String, serde::de::IgnoredAny>()? {
+                names.push(name);
+            }
+            Ok(names)
+        }
+    }
+    use serde::Deserializer as _;
+    serde_json::Deserializer::from_str(text).deserialize_map(Names).unwrap_or_default()
+}
+
+/// The date that the intake gives a log: the first default attribute that holds one.
+fn date(log: &Value) -> Option<SystemTime> {
+    let parse = |value: &Value| match value {
+        Value::Number(ms) => Some(SystemTime::UNIX_EPOCH + Duration::from_millis(ms.as_u64()?)),
+        Value::String(text) => OffsetDateTime::parse(text, &Rfc3339).ok().map(SystemTime::from),
+        _ => None,
+    };
+    ["timestamp", "date", "_timestamp", "Timestamp", "eventTime", "published_date"]
+        .iter()
+        .find_map(|name| log.get(name).and_then(parse))
+}
+
+fn timely(date: SystemTime) -> bool {
+    let now = SystemTime::now();
+    date >= now - Duration::from_secs(18 * 3600) && date <= now + Duration::from_secs(2 * 3600)
+}
+

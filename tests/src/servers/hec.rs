@@ -1,0 +1,333 @@
+//! Splunk's HTTP Event Collector.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+};
+
+use axum::{http::Method, response::Response};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::{Fault, Request, Serve, Shared, json, locked, page, serve};
+
+const TOKEN: &str = "11111111-2222-4333-8444-555555555555";
+
+/// One accepted event, each part as the JSON text that arrived.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HecEvent {
+    /// Seconds since 1970.
+    pub time: Option<String>,
+    /// Without quotes.
+    pub source: Option<String>,
+    /// Without quotes.
+    pub sourcetype: Option<String>,
+    /// Without quotes.
+    pub host: Option<String>,
+    /// Without quotes.
+    pub index: Option<String>,
+    /// The event, byte for byte.
+    pub event: String,
+    /// Indexed fields, byte for byte.
+    pub fields: Option<String>,
+}
+
+/// A collector that listens on loopback.
+#[derive(Clone)]
+pub struct Splunk {
+    address: SocketAddr,
+    server: Arc<Server>,
+}
+
+struct Server {
+    shared: Shared<HecEvent>,
+    indexes: Vec<&'static str>,
+    max_bytes: AtomicUsize,
+    wants_channel: AtomicBool,
+    keeps_before_invalid: AtomicBool,
+    token_enabled: AtomicBool,
+}
+
+impl Splunk {
+    /// A collector with one token, which allows the indexes `main` and `cloudtrail`, and takes
+    /// 1,000,000 bytes a request.
+    pub async fn start() -> Self {
+        let server = Arc::new(Server {
+            shared: Shared::default(),
+            indexes: vec!["main", "cloudtrail"],
+            max_bytes: AtomicUsize::new(1_000_000),
+            wants_channel: AtomicBool::new(false),
+            keeps_before_invalid: AtomicBool::new(false),
+            token_enabled: AtomicBool::new(true),
+        });
+        Self { address: serve(Arc::clone(&server)).await, server }
+    }
+
+    /// Base address.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The token that it takes.
+    #[must_use]
+    pub fn token(&self) -> &'static str {
+        TOKEN
+    }
+
+    /// The next requests fail so.
+    pub fn fail_with(&self, faults: impl IntoIterator<Item = Fault>) {
+        self.server.shared.fail_with(faults);
+    }
+
+    /// From now on this share of the requests fails, each by one of these faults.
+    pub fn fail_share(&self, share: f64, faults: Vec<Fault>, seed: u64) {
+        self.server.shared.fail_share(share, faults, seed);
+    }
+
+    /// No more faults.
+    pub fn heal(&self) {
+        self.server.shared.heal();
+    }
+
+    /// Refuses the token as disabled, or takes it again.
+    pub fn enable_token(&self, enabled: bool) {
+        self.server.token_enabled.store(enabled, Ordering::SeqCst);
+    }
+
+    /// Behaves like a token with indexer acknowledgement: requests need a channel.
+    pub fn want_channel(&self) {
+        self.server.wants_channel.store(true, Ordering::SeqCst);
+    }
+
+    /// Indexes the events before an invalid one, as the real one may.
+    pub fn keep_events_before_an_invalid_one(&self) {
+        self.server.keeps_before_invalid.store(true, Ordering::SeqCst);
+    }
+
+    /// Most uncompressed bytes of a request.
+    pub fn limit_bytes(&self, bytes: usize) {
+        self.server.max_bytes.store(bytes, Ordering::SeqCst);
+    }
+
+    /// All accepted events, in the order of arrival.
+    #[must_use]
+    pub fn received(&self) -> Vec<HecEvent> {
+        locked(&self.server.shared.accepted).clone()
+    }
+
+    /// All accepted events, once there are at least so many.
+    pub async fn wait_for(&self, count: usize) -> Vec<HecEvent> {
+        let enough = || locked(&self.server.shared.accepted).len() >= count;
+        self.server.shared.wait_until(&format!("{count} events"), enough).await;
+        self.received()
+    }
+
+    /// Whatever a well-behaved client would not have sent.
+    #[must_use]
+    pub fn violations(&self) -> Vec<String> {
+        locked(&self.server.shared.violations).clone()
+    }
+
+    /// How many requests came.
+    #[must_use]
+    pub fn requests(&self) -> u64 {
+        *locked(&self.server.shared.requests)
+    }
+}
+
+/// A refusal: status, code and text of the collector, and the event at fault.
+struct Refusal {
+    status: u16,
+    code: u16,
+    text: &'static str,
+    number: Option<usize>,
+}
+
+impl Refusal {
+    fn new(status: u16, code: u16, text: &'static str) -> Self {
+        Self { status, code, text, number: None }
+    }
+
+    fn of(number: usize, code: u16, text: &'static str) -> Self {
+        Self { status: 400, code, text, number: Some(number) }
+    }
+
+    fn response(&self) -> Response {
+        let mut body = serde_json::json!({ "text": self.text, "code": self.code });
+        if let Some(number) = self.number {
+            body["invalid-event-number"] = number.into();
+        }
+        json(self.status, &body)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Envelope<'a> {
+    #[serde(borrow, default)]
+    time: Option<&'a RawValue>,
+    #[serde(default)]
+    host: Option<String>,
+    #[serde(default)]
+    source: Option<String>,
+    #[serde(default)]
+    sourcetype: Option<String>,
+    #[serde(default)]
+    index: Option<String>,
+    #[serde(borrow, default)]
+    event: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    fields: Option<&'a RawValue>,
+}
+
+impl Serve for Server {
+    async fn answer(&self, request: Request) -> Response {
+        let path = request.uri.path();
+        if path.starts_with("/services/collector/health") {
+            return if request.method == Method::GET {
+                json(200, &serde_json::json!({ "text": "HEC is healthy", "code": 17 }))
+            } else {
+                page(405, "Method Not Allowed")
+            };
+        }
+        let fault = self.shared.next_fault();
+        if let Some(answer) = request.play(&fault).await {
+            return answer;
+        }
+        if !matches!(path, "/services/collector" | "/services/collector/event" | "/services/collector/event/1.0") {
+            self.shared.violation(format!("no such address: {path}"));
+            return page(404, "The requested URL was not found on this server.");
+        }
+        if request.method != Method::POST {
+            self.shared.violation(format!("method {}", request.method));
+            return page(405, "Method Not Allowed");
+        }
+        match self.accept(&request, &fault) {
+            Ok(()) if fault == Fault::ResetAfter => request.connection.reset(),
+            Ok(()) => json(200, &serde_json::json!({ "text": "Success", "code": 0 })),
+            Err(Ok(refusal)) => {
+                if !matches!(fault, Fault::InvalidEvent(_)) {
+                    self.shared.violation(format!("code {}: {}", refusal.code, refusal.text));
+                }
+                refusal.response()
+            }
+            Err(Err(page)) => page,
+        }
+    }
+}
+
+impl Server {
+    fn accept(&self, request: &Request, fault: &Fault) -> Result<(), Result<Refusal, Response>> {
+        self.authorize(request).map_err(Ok)?;
+        if !request.is_json() {
+            self.shared.violation("the content type is not application/json");
+            return Err(Err(page(415, "Unsupported Media Type")));
+        }
+        let Some(body) = request.plain_body() else {
+            self.shared.violation("the content encoding is unknown or broken");
+            return Err(Err(page(415, "Unsupported Media Type")));
+        };
+        if body.len() > self.max_bytes.load(Ordering::SeqCst) {
+            self.shared.violation(format!("{} bytes in a request", body.len()));
+            return Err(Err(page(413, "Request Entity Too Large")));
+        }
+        let mut events = Vec::new();
+        for (number, envelope) in serde_json::Deserializer::from_slice(&body).into_iter::<&RawValue>().enumerate() {
+            let event = envelope
+                .map_err(|_| Refusal::of(number, 6, "Invalid data format"))
+                .and_then(|text| self.event(number, text))
+                .and_then(|event| match fault {
+                    Fault::InvalidEvent(at) if *at == number => Err(Refusal::of(number, 6, "Invalid data format")),
+                    _ => Ok(event),
+                });
+            match event {
+                Ok(event) => events.push(event),
+                Err(refusal) => {
+                    if self.keeps_before_invalid.load(Ordering::SeqCst) {
+                        self.shared.accept(events);
+                    }
+                    return Err(Ok(refusal));
+                }
+            }
+        }
+        if events.is_empty() {
+            return Err(Ok(Refusal::new(400, 5, "No data")));
+        }
+        self.shared.accept(events);
+        Ok(())
+    }
+
+    fn authorize(&self, request: &Request) -> Result<(), Refusal> {
+        if request.uri.query().is_some_and(|query| query.contains("token=")) {
+            return Err(Refusal::new(400, 16, "Query string authorization is not enabled"));
+        }
+        let Some(authorization) = request.header("authorization") else {
+            return Err(Refusal::new(401, 2, "Token is required"));
+        };
+        let Some(token) = authorization.strip_prefix("Splunk ") else {
+            return Err(Refusal::new(401, 3, "Invalid authorization"));
+        };
+        if token != TOKEN {
+            return Err(Refusal::new(403, 4, "Invalid token"));
+        }
+        if !self.token_enabled.load(Ordering::SeqCst) {
+            return Err(Refusal::new(403, 1, "Token disabled"));
+        }
+        if self.wants_channel.load(Ordering::SeqCst) && request.header("x-splunk-request-channel").is_none() {
+            return Err(Refusal::new(400, 10, "Data channel is missing"));
+        }
+        Ok(())
+    }
+
+    fn event(&self, number: usize, text: &RawValue) -> Result<HecEvent, Refusal> {
+        // Arrays happen to be taken by some versions; the contract is one object after the other.
+        let envelope: Envelope<'_> = match text.get().as_bytes().first() {
+            Some(b'{') => serde_json::from_str(text.get()).map_err(|_| Refusal::of(number, 6, "Invalid data format"))?,
+            _ => return Err(Refusal::of(number, 6, "Invalid data format")),
+        };
+        let event = envelope.event.ok_or_else(|| Refusal::of(number, 12, "Event field is required"))?;
+        if matches!(event.get(), "\"\"" | "null") {
+            return Err(Refusal::of(number, 13, "Event field cannot be blank"));
+        }
+        if let Some(time) = envelope.time {
+            let text = time.get().trim_matches('"');
+            // Seconds; what looks like milliseconds would be filed in the far future.
+            let seconds = text.parse::<f64>().ok().filter(|seconds| (0.0..1e11).contains(seconds));
+            seconds.ok_or_else(|| Refusal::of(number, 6, "Invalid data format"))?;
+        }
+        if let Some(index) = &envelope.index
+            && !self.indexes.contains(&index.as_str())
+        {
+            return Err(Refusal::of(number, 7, "Incorrect index"));
+        }
+        if let Some(fields) = envelope.fields {
+            check_fields(fields.get()).map_err(|(code, text)| Refusal::of(number, code, text))?;
+        }
+        Ok(HecEvent {
+            time: envelope.time.map(|time| time.get().to_owned()),
+            source: envelope.source,
+            sourcetype: envelope.sourcetype,
+            host: envelope.host,
+            index: envelope.index,
+            event: event.get().to_owned(),
+            fields: envelope.fields.map(|fields| fields.get().to_owned()),
+        })
+    }
+}
+
+/// Indexed fields are flat: strings, numbers, and lists of strings.
+fn check_fields(text: &str) -> Result<(), (u16, &'static str)> {
+    let Ok(serde_json::Value::Object(fields)) = serde_json::from_str(text) else {
+        return Err((6, "Invalid data format"));
+    };
+    let flat = |value: &serde_json::Value| match value {
+        serde_json::Value::String(_) | serde_json::Value::Number(_) => true,
+        serde_json::Value::Array(items) => items.iter().all(serde_json::Value::is_string),
+        _ => false,
+    };
+    if fields.values().all(flat) { Ok(()) } else { Err((15, "Error in handling indexed fields")) }
+}

@@ -1,0 +1,317 @@
+//! AWS Security Hub, as far as findings are imported, and the one call of STS that names the caller.
+
+mod rules;
+mod signature;
+
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Instant,
+};
+
+use axum::{http::Method, response::Response};
+use serde::Deserialize;
+use serde_json::{Value, value::RawValue};
+
+use super::{Fault, Request, Serve, Shared, json, locked, serve};
+
+const ACCOUNT: &str = "123456789012";
+const REGION: &str = "eu-central-1";
+const ACCESS_KEY: &str = "AKIAIOSFODNN7EXAMPLE";
+const SECRET_KEY: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
+
+const MAX_FINDINGS: usize = 100;
+const MAX_FINDING_BYTES: usize = 240_000;
+const MAX_BYTES: usize = 6_000_000;
+const BURST: f64 = 30.0;
+const PER_SECOND: f64 = 10.0;
+
+/// One import of a finding that was not refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Imported {
+    /// `Id`.
+    pub id: String,
+    /// Byte for byte.
+    pub text: String,
+    /// False where what the hub had was as new or newer, so that this was ignored.
+    pub applied: bool,
+}
+
+impl Imported {
+    /// The finding, parsed.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).expect("only JSON was accepted")
+    }
+}
+
+/// A hub that listens on loopback.
+#[derive(Clone)]
+pub struct SecurityHub {
+    address: SocketAddr,
+    server: Arc<Server>,
+}
+
+struct Server {
+    shared: Shared<Imported>,
+    findings: Mutex<HashMap<String, Value>>,
+    bucket: Mutex<(f64, Instant)>,
+    enabled: AtomicBool,
+    expired: AtomicBool,
+}
+
+impl SecurityHub {
+    /// An enabled hub of one account in one region.
+    pub async fn start() -> Self {
+        let server = Arc::new(Server {
+            shared: Shared::default(),
+            findings: Mutex::default(),
+            bucket: Mutex::new((BURST, Instant::now())),
+            enabled: AtomicBool::new(true),
+            expired: AtomicBool::new(false),
+        });
+        Self { address: serve(Arc::clone(&server)).await, server }
+    }
+
+    /// Base address, of the hub and of STS.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The access key and the secret key that requests must be signed with.
+    #[must_use]
+    pub fn token(&self) -> (&'static str, &'static str) {
+        (ACCESS_KEY, SECRET_KEY)
+    }
+
+    /// The account of the hub, and of the credentials.
+    #[must_use]
+    pub fn account(&self) -> &'static str {
+        ACCOUNT
+    }
+
+    /// The region of the hub.
+    #[must_use]
+    pub fn region(&self) -> &'static str {
+        REGION
+    }
+
+    /// The next requests fail so.
+    pub fn fail_with(&self, faults: impl IntoIterator<Item = Fault>) {
+        self.server.shared.fail_with(faults);
+    }
+
+    /// From now on this share of the requests fails, each by one of these faults.
+    pub fn fail_share(&self, share: f64, faults: Vec<Fault>, seed: u64) {
+        self.server.shared.fail_share(share, faults, seed);
+    }
+
+    /// No more faults.
+    pub fn heal(&self) {
+        self.server.shared.heal();
+    }
+
+    /// Switches the hub off, or on again.
+    pub fn enable(&self, enabled: bool) {
+        self.server.enabled.store(enabled, Ordering::SeqCst);
+    }
+
+    /// Says of the next request that its credentials have expired.
+    pub fn expire_credentials_once(&self) {
+        self.server.expired.store(true, Ordering::SeqCst);
+    }
+
+    /// All imports that were not refused, in the order of arrival, ignored ones included.
+    #[must_use]
+    pub fn received(&self) -> Vec<Imported> {
+        locked(&self.server.shared.accepted).clone()
+    }
+
+    /// The findings that the hub has, by `Id`, each in its newest state.
+    #[must_use]
+    pub fn findings(&self) -> HashMap<String, Value> {
+        locked(&self.server.findings).clone()
+    }
+
+    /// The findings that the hub has, once there are at least so many.
+    pub async fn wait_for(&self, count: usize) -> HashMap<String, Value> {
+        let enough = || locked(&self.server.findings).len() >= count;
+        self.server.shared.wait_until(&format!("{count} findings"), enough).await;
+        self.findings()
+    }
+
+    /// Whatever a well-behaved client would not have sent, and calls beyond the rate.
+    #[must_use]
+    pub fn violations(&self) -> Vec<String> {
+        locked(&self.server.shared.violations).clone()
+    }
+
+    /// How many requests came.
+    #[must_use]
+    pub fn requests(&self) -> u64 {
+        *locked(&self.server.shared.requests)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct Import<'a> {
+    #[serde(borrow)]
+    findings: Vec<&'a RawValue>,
+}
+
+fn error(status: u16, kind: &str, message: &str) -> Response {
+    let mut response = json(status, &serde_json::json!({ "Message": message, "Code": kind }));
+    let kind = format!("{kind}:http://internal.amazon.com/coral/com.amazonaws.securityhub/");
+    response
+        .headers_mut()
+        .insert("x-amzn-errortype", kind.parse().expect("names of errors are plain"));
+    response
+}
+
+impl Serve for Server {
+    async fn answer(&self, request: Request) -> Response {
+        let path = request.uri.path();
+        if path == "/" && String::from_utf8_lossy(&request.body).contains("Action=GetCallerIdentity") {
+            return caller_identity();
+        }
+        if (path, &request.method) == ("/accounts", &Method::GET) {
+            return self.describe(&request);
+        }
+        let fault = self.shared.next_fault();
+        if let Some(answer) = request.play(&fault).await {
+            return answer;
+        }
+        let answer = self.import(&request, &fault);
+        if fault == Fault::ResetAfter {
+            return request.connection.reset();
+        }
+        answer
+    }
+}
+
+impl Server {
+    fn refuse(&self, status: u16, kind: &str, message: &str) -> Response {
+        self.shared.violation(format!("{kind}: {message}"));
+        error(status, kind, message)
+    }
+
+    fn describe(&self, request: &Request) -> Response {
+        if let Err(problem) = signature::check(request) {
+            return self.refuse(403, "InvalidSignatureException", &problem);
+        }
+        if !self.enabled.load(Ordering::SeqCst) {
+            return error(401, "InvalidAccessException", "Account is not subscribed to AWS Security Hub");
+        }
+        json(200, &serde_json::json!({ "HubArn": format!("arn:aws:securityhub:{REGION}:{ACCOUNT}:hub/default") }))
+    }
+
+    fn import(&self, request: &Request, fault: &Fault) -> Response {
+        if (request.uri.path(), &request.method) != ("/findings/import", &Method::POST) {
+            return self.refuse(404, "UnknownOperationException", "no such operation");
+        }
+        if self.expired.swap(false, Ordering::SeqCst) {
+            return error(403, "ExpiredTokenException", "The security token included in the request is expired");
+        }
+        if let Err(problem) = signature::check(request) {
+            return self.refuse(403, "InvalidSignatureException", &problem);
+        }
+        if !request.is_json() {
+            return self.refuse(400, "SerializationException", "the content type is not JSON");
+        }
+        if !self.within_rate() {
+            return self.refuse(429, "LimitExceededException", "more than 10 requests a second");
+        }
+        if !self.enabled.load(Ordering::SeqCst) {
+            return error(401, "InvalidAccessException", "Account is not subscribed to AWS Security Hub");
+        }
+        if request.body.len() > MAX_BYTES {
+            return self.refuse(400, "InvalidInputException", "the request is larger than 6 MB");
+        }
+        let Ok(Import { findings }) = serde_json::from_slice(&request.body) else {
+            return self.refuse(400, "SerializationException", "the body is not an import");
+        };
+        if findings.is_empty() || findings.len() > MAX_FINDINGS {
+            return self.refuse(400, "InvalidInputException", &format!("{} findings in a request", findings.len()));
+        }
+        self.upsert_all(&findings, fault)
+    }
+
+    fn upsert_all(&self, findings: &[&RawValue], fault: &Fault) -> Response {
+        let mut failed = Vec::new();
+        for (position, text) in findings.iter().enumerate() {
+            let finding: Value = serde_json::from_str(text.get()).unwrap_or_default();
+            let id = finding["Id"].as_str().unwrap_or_default().to_owned();
+            let problem = match fault {
+                Fault::FailedFinding(at, code) if *at == position => Some((*code, "refused on command".to_owned())),
+                _ => self.problem_of(&finding, text.get()),
+            };
+            match problem {
+                Some((code, message)) => failed.push(serde_json::json!({
+                    "Id": id, "ErrorCode": code, "ErrorMessage": message,
+                })),
+                None => self.upsert(id, finding, text.get()),
+            }
+        }
+        json(200, &serde_json::json!({
+            "FailedCount": failed.len(),
+            "SuccessCount": findings.len() - failed.len(),
+            "FailedFindings": failed,
+        }))
+    }
+
+    fn problem_of(&self, finding: &Value, text: &str) -> Option<(&'static str, String)> {
+        let problem = if text.len() > MAX_FINDING_BYTES {
+            Some(("InvalidInput", format!("a finding of {} bytes", text.len())))
+        } else if finding["AwsAccountId"] != ACCOUNT || finding["ProductArn"] != rules::product_arn(REGION, ACCOUNT) {
+            Some(("InvalidAccess", "the account or the product is not the caller's".to_owned()))
+        } else {
+            rules::check(finding).err().map(|problem| ("InvalidInput", problem))
+        };
+        if let Some((code, message)) = &problem {
+            self.shared.violation(format!("{code}: {message}"));
+        }
+        problem
+    }
+
+    /// Takes what is newer; ignores the rest, and counts it a success.
+    fn upsert(&self, id: String, finding: Value, text: &str) {
+        let applied = {
+            let mut findings = locked(&self.findings);
+            let known = findings.get(&id).map(|known| rules::instant(&known["UpdatedAt"]));
+            let newer = known.is_none_or(|known| rules::instant(&finding["UpdatedAt"]) > known);
+            if newer {
+                findings.insert(id.clone(), finding);
+            }
+            newer
+        };
+        self.shared.accept([Imported { id, text: text.to_owned(), applied }]);
+    }
+
+    /// Ten requests a second, thirty at once.
+    fn within_rate(&self) -> bool {
+        let mut bucket = locked(&self.bucket);
+        let now = Instant::now();
+        let filled = bucket.0 + now.duration_since(bucket.1).as_secs_f64() * PER_SECOND;
+        *bucket = (filled.min(BURST), now);
+        if bucket.0 < 1.0 {
+            return false;
+        }
+        bucket.0 -= 1.0;
+        true
+    }
+}
+
+fn caller_identity() -> Response {
+    let body = format!(
+        "<GetCallerIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><GetCallerIdentityResult>\
+         <Arn>arn:aws:iam::{ACCOUNT}:user/sluicegate</Arn><UserId>AIDAEXAMPLE</UserId><Account>{ACCOUNT}</Account>\
+         </GetCallerIdentityResult><ResponseMetadata><RequestId>1</RequestId></ResponseMetadata></GetCallerIdentityResponse>"
+    );
+    axum::response::IntoResponse::into_response(([("content-type", "text/xml")], body))
+}
