@@ -11,6 +11,7 @@ pub mod finding;
 pub mod json;
 pub mod ledger;
 pub mod mask;
+pub mod plugin;
 pub mod sink;
 pub mod source;
 pub mod text;
