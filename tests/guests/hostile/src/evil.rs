@@ -84,11 +84,15 @@ impl Act {
             Self::Refuse => return Err("cannot\x1b[31m".to_owned()),
             Self::RowOutOfRange => outcome.findings.push(found("r", 0, batch.rows, "")),
             Self::LyingOffsets => {
-                outcome.additions.push(column(name, batch, |rows| (vec![u32::MAX; rows + 1], b"x")));
+                outcome
+                    .additions
+                    .push(column(name, batch, |rows| (vec![u32::MAX; rows + 1], b"x")));
             }
             Self::InvalidColumn => {
                 let ends = |rows| [vec![0], vec![2; rows]].concat();
-                outcome.additions.push(column(name, batch, |rows| (ends(rows), b"\xff\xfe")));
+                outcome
+                    .additions
+                    .push(column(name, batch, |rows| (ends(rows), b"\xff\xfe")));
             }
             Self::InvalidString => {
                 let mut lie = found("r", 0, 0, "e");
@@ -96,17 +100,25 @@ impl Act {
                 outcome.findings.push(lie);
             }
             Self::ForeignList => {
-                outcome.masks.push(Mask { row: 0, path: "/eventName".to_owned(), detector: "d".to_owned() });
+                outcome.masks.push(Mask {
+                    row: 0,
+                    path: "/eventName".to_owned(),
+                    detector: "d".to_owned(),
+                });
                 outcome.drops.push(0);
             }
             Self::Findings { count, bytes } => {
                 let long = "x".repeat(*bytes);
-                outcome.findings.extend((0..*count).map(|_| found("r", 0, 0, &long)));
+                outcome
+                    .findings
+                    .extend((0..*count).map(|_| found("r", 0, 0, &long)));
             }
             Self::LogLines { count } => {
                 (0..*count).for_each(|line| write(Level::Info, &format!("line {line}")));
             }
-            Self::LogBytes { bytes } => write(Level::Warn, &format!("\x1b[31m{}", "y".repeat(*bytes))),
+            Self::LogBytes { bytes } => {
+                write(Level::Warn, &format!("\x1b[31m{}", "y".repeat(*bytes)))
+            }
         }
         Ok(outcome)
     }
@@ -126,11 +138,21 @@ fn recurse(depth: u32) -> u32 {
 fn column(name: &str, batch: &Batch, lie: impl Fn(usize) -> (Vec<u32>, &'static [u8])) -> Addition {
     let rows = batch.rows as usize;
     let (offsets, data) = lie(rows);
-    let values = Column { kinds: vec![2; rows], offsets, data: data.to_vec() };
-    Addition { path: format!("/sluicegate/{name}/lie"), values }
+    let values = Column {
+        kinds: vec![2; rows],
+        offsets,
+        data: data.to_vec(),
+    };
+    Addition {
+        path: format!("/sluicegate/{name}/lie"),
+        values,
+    }
 }
 
-#[allow(unsafe_code, reason = "breaks the promise of a string on purpose, inside the sandbox")]
+#[allow(
+    unsafe_code,
+    reason = "breaks the promise of a string on purpose, inside the sandbox"
+)]
 fn not_text() -> String {
     // SAFETY: none; the bytes are handed to the host and looked at by nobody here.
     unsafe { String::from_utf8_unchecked(vec![0xff, 0xfe]) }

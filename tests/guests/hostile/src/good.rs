@@ -32,10 +32,14 @@ impl Act {
         match self {
             Self::Nothing => (),
             Self::Set { member, value } => {
-                outcome.additions.push(add(name, member, batch, rows, |_| value));
+                outcome
+                    .additions
+                    .push(add(name, member, batch, rows, |_| value));
             }
             Self::Copy { member } => {
-                outcome.additions.push(add(name, member, batch, rows, |row| value(batch, 0, row)));
+                outcome
+                    .additions
+                    .push(add(name, member, batch, rows, |row| value(batch, 0, row)));
             }
             Self::Find { rule, window_s } => {
                 let report = |row: &u32| found(rule, *window_s, *row, value(batch, 0, *row));
@@ -62,16 +66,25 @@ fn add<'a>(
     rows: &[u32],
     text: impl Fn(u32) -> &'a str,
 ) -> Addition {
-    let mut values = Column { kinds: Vec::new(), offsets: vec![0], data: Vec::new() };
+    let mut values = Column {
+        kinds: Vec::new(),
+        offsets: vec![0],
+        data: Vec::new(),
+    };
     for row in 0..batch.rows {
         let acts = rows.contains(&row);
         values.kinds.push(if acts { 2 } else { 0 });
         if acts {
             values.data.extend_from_slice(text(row).as_bytes());
         }
-        values.offsets.push(u32::try_from(values.data.len()).unwrap_or(u32::MAX));
+        values
+            .offsets
+            .push(u32::try_from(values.data.len()).unwrap_or(u32::MAX));
     }
-    Addition { path: format!("/sluicegate/{name}/{member}"), values }
+    Addition {
+        path: format!("/sluicegate/{name}/{member}"),
+        values,
+    }
 }
 
 pub(crate) fn found(rule: &str, window_s: u32, row: u32, entity: &str) -> Finding {

@@ -169,7 +169,8 @@ fn nothing() -> Outcome {
 
 /// Whether any column of the row contains the text.
 fn shows(batch: &Batch, row: u32, text: &str) -> bool {
-    text.is_empty() || (0..batch.columns.len()).any(|column| value(batch, column, row).contains(text))
+    text.is_empty()
+        || (0..batch.columns.len()).any(|column| value(batch, column, row).contains(text))
 }
 
 /// The text of a column of a row.
@@ -178,6 +179,9 @@ fn value(batch: &Batch, column: usize, row: u32) -> &str {
         return "";
     };
     let row = row as usize;
-    let (start, end) = (column.offsets[row] as usize, column.offsets[row + 1] as usize);
+    let (start, end) = (
+        column.offsets[row] as usize,
+        column.offsets[row + 1] as usize,
+    );
     std::str::from_utf8(&column.data[start..end]).unwrap_or("")
 }
