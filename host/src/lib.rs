@@ -21,3 +21,6 @@ pub mod store;
 pub mod telemetry;
 pub mod text;
 pub mod timestamp;
+mod forward;
+pub mod pipeline;
+pub mod workers;

@@ -201,3 +201,117 @@ impl ResourceLimiter for Meter {
         MEMORIES
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use std::sync::Mutex;
+
+    use log::Host as _;
+    use tracing::{Event, Metadata, Subscriber, field, span};
+
+    use super::*;
+    use crate::plugin::Engine;
+
+    fn guest(limits: &Limits) -> Guest {
+        let budget = Engine::new(None)
+            .unwrap()
+            .with_memory_budget(10 << 20)
+            .budget;
+        Guest::new(&"mine".into(), limits, &budget)
+    }
+
+    /// The lines of an instance that logs `lines` in each of `calls`.
+    fn logged(calls: usize, lines: usize, message: &str) -> Vec<String> {
+        let seen = Seen::default();
+        let shared = Arc::clone(&seen.0);
+        tracing::subscriber::with_default(seen, || {
+            let mut guest = guest(&Limits {
+                log_lines: 3,
+                ..Limits::default()
+            });
+            for _ in 0..calls {
+                guest.begin(Duration::ZERO);
+                (0..lines).for_each(|_| guest.write(log::Level::Info, message.to_owned()));
+                guest.end();
+            }
+        });
+        shared.lock().unwrap().clone()
+    }
+
+    /// Keeps the level and the fields of all events.
+    #[derive(Default)]
+    struct Seen(Arc<Mutex<Vec<String>>>);
+
+    impl Subscriber for Seen {
+        fn enabled(&self, _: &Metadata<'_>) -> bool {
+            true
+        }
+
+        fn event(&self, event: &Event<'_>) {
+            let mut line = event.metadata().level().to_string();
+            event.record(&mut |field: &field::Field, value: &dyn std::fmt::Debug| {
+                line.push_str(&format!(" {field}={value:?}"));
+            });
+            self.0.lock().unwrap().push(line);
+        }
+
+        fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+            span::Id::from_u64(1)
+        }
+
+        fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+        fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+        fn enter(&self, _: &span::Id) {}
+        fn exit(&self, _: &span::Id) {}
+    }
+
+    #[test]
+    fn a_line_carries_the_plugins_name_and_no_control_characters() {
+        let lines = logged(1, 1, "a\n\x1b[31mb");
+        assert_eq!(
+            lines,
+            ["INFO plugin=\"mine\" message=\"a\\\\u{a}\\\\u{1b}[31mb\""]
+        );
+    }
+
+    #[test]
+    fn lines_past_the_limit_are_counted_and_seldom_spoken_of() {
+        let lines = logged(8, 10, "x");
+        let (shown, dropped): (Vec<_>, Vec<_>) =
+            lines.iter().partition(|line| line.starts_with("INFO"));
+        assert_eq!(shown.len(), 8 * 3, "each call may write three");
+        let counts: Vec<_> = dropped
+            .iter()
+            .map(|line| line.rsplit_once("lines=").unwrap().1)
+            .collect();
+        assert_eq!(
+            counts,
+            ["7", "14", "28", "56"],
+            "each time the number has doubled"
+        );
+    }
+
+    #[test]
+    fn memory_and_tables_are_refused_past_their_limits_and_the_reason_is_kept() {
+        let mut meter = guest(&Limits {
+            memory_bytes: 8 << 20,
+            ..Limits::default()
+        })
+        .meter;
+        assert!(meter.memory_growing(0, 8 << 20, None).unwrap());
+        assert!(!meter.memory_growing(8 << 20, 9 << 20, None).unwrap());
+        assert_eq!(meter.denied(), Some(Denied::Memory(8 << 20)));
+        assert!(meter.table_growing(0, 20_000, None).unwrap());
+        assert!(!meter.table_growing(20_000, 20_001, None).unwrap());
+        assert_eq!(meter.denied(), Some(Denied::Table(20_000)));
+        assert_eq!(meter.memory(), 8 << 20);
+    }
+
+    #[test]
+    fn the_shared_budget_binds_before_the_plugins_own_limit() {
+        let mut meter = guest(&Limits::default()).meter;
+        assert!(!meter.memory_growing(0, 11 << 20, None).unwrap());
+        assert_eq!(meter.denied(), Some(Denied::Shared(10 << 20)));
+    }
+}

@@ -29,6 +29,7 @@ mod report;
 mod running;
 
 pub use chain::{ChainWorker, PluginChain};
+
 pub use component::{Component, LoadError, MAX_COMPONENT_BYTES};
 pub use engine::Engine;
 pub use guest::Denied;
