@@ -1,6 +1,6 @@
 //! `detect-cloudtrail`: what nobody should miss in a trail, judged event by event.
 //!
-//! The rules stand in [`rules`]; each is a finding per principal and window. Matches are counted by
+//! The rules stand in `rules`; each is a finding per principal and window. Matches are counted by
 //! the host, so that a storm of failing calls is one finding.
 
 mod calls;
@@ -118,7 +118,7 @@ impl DetectCloudtrail {
         match calls::of(row.bytes(self.source), row.bytes(self.name)) {
             Some(Call::BucketDeletion) if !failed => {
                 let finding = self.matched(row, &rules::BUCKET_DELETED);
-                out.find(row, self.about(row, finding, "bucket", self.bucket));
+                out.find(row, about(row, finding, "bucket", self.bucket));
             }
             Some(Call::PolicyChange) if !failed => self.policy_change(row, out),
             Some(Call::ConsoleLogin) => self.console_login(row, out),
@@ -147,7 +147,7 @@ impl DetectCloudtrail {
             ("role", self.role),
             ("group", self.group),
         ] {
-            finding = self.about(row, finding, name, field);
+            finding = about(row, finding, name, field);
         }
         out.find(row, finding);
     }
@@ -171,8 +171,8 @@ impl DetectCloudtrail {
             }
         };
         let finding = self.matched(row, &rule);
-        let finding = self.about(row, finding, "trail", self.trail);
-        out.find(row, self.about(row, finding, "trail", self.selector_trail));
+        let finding = about(row, finding, "trail", self.trail);
+        out.find(row, about(row, finding, "trail", self.selector_trail));
     }
 
     fn failure(&self, row: Row<'_>, out: &mut Output) {
@@ -205,11 +205,7 @@ impl DetectCloudtrail {
             .window_s(self.window_s)
             .attribute("technique", rule.technique)
             .attribute("types", rule.types);
-        self.about(row, finding, "errorCode", self.error)
-    }
-
-    fn about(&self, row: Row<'_>, finding: Finding, name: &str, field: Field) -> Finding {
-        finding.attribute(name, row.str(field).unwrap_or_default())
+        about(row, finding, "errorCode", self.error)
     }
 
     /// The role of a session, else the principal's own ARN, else the account.
@@ -227,6 +223,10 @@ impl DetectCloudtrail {
             .find(|text| !text.is_empty())
             .unwrap_or("unknown")
     }
+}
+
+fn about(row: Row<'_>, finding: Finding, name: &str, field: Field) -> Finding {
+    finding.attribute(name, row.str(field).unwrap_or_default())
 }
 
 sluicegate_plugin::export!(DetectCloudtrail);
