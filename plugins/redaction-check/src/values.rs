@@ -252,18 +252,18 @@ pub(crate) fn samples() -> Vec<(Detector, String)> {
             format!("AKIAIOSFODNN7EXAMPLE {key}"),
         ),
         (
-            D::PresignedUrl,
+            Detector::PresignedUrl,
             format!(
                 "https://b.example.com/k?X-Amz-Signature={}",
                 "0a".repeat(32)
             ),
         ),
         (
-            D::PresignedUrl,
+            Detector::PresignedUrl,
             format!("u%3Fx-amz-security-token%3D{long}"),
         ),
         (
-            D::PrivateKey,
+            Detector::PrivateKey,
             "-----BEGIN RSA PRIVATE KEY-----\nMIIE".to_owned(),
         ),
         (
@@ -271,18 +271,18 @@ pub(crate) fn samples() -> Vec<(Detector, String)> {
             "text -----BEGIN PRIVATE KEY-----".to_owned(),
         ),
         (
-            D::Jwt,
+            Detector::Jwt,
             "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.c2lnbmF0dXJl".to_owned(),
         ),
         (Detector::GithubToken, format!("ghp_{}", &long[..36])),
         (
-            D::GithubToken,
+            Detector::GithubToken,
             format!("https://github_pat_{}@x", &long[..30]),
         ),
         (Detector::GitlabToken, format!("glpat-{}", &long[..20])),
         (Detector::SlackToken, "xoxb-123456789012-abc".to_owned()),
         (
-            D::SlackToken,
+            Detector::SlackToken,
             "https://hooks.slack.com/services/T0000/B0000/abcdefghijkl".to_owned(),
         ),
         (Detector::StripeKey, format!("sk_live_{}", &long[..24])),
@@ -290,7 +290,7 @@ pub(crate) fn samples() -> Vec<(Detector, String)> {
         (Detector::NpmToken, format!("npm_{}", &long[..36])),
         (Detector::PypiToken, format!("pypi-{}", &long[..60])),
         (
-            D::UrlPassword,
+            Detector::UrlPassword,
             "postgres://app:hunter2@db.example.com/x".to_owned(),
         ),
         (
@@ -298,12 +298,12 @@ pub(crate) fn samples() -> Vec<(Detector, String)> {
             "Server=db;Password=hunter22;".to_owned(),
         ),
         (
-            D::Assignment,
+            Detector::Assignment,
             "mysql -u root --password hunter22 x".to_owned(),
         ),
         (Detector::Assignment, "db_password: hunter22".to_owned()),
         (
-            D::Assignment,
+            Detector::Assignment,
             "DefaultEndpoints=x;AccountKey=abcdefgh".to_owned(),
         ),
     ]
@@ -313,7 +313,6 @@ pub(crate) fn samples() -> Vec<(Detector, String)> {
 #[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
-    use Detector as D;
 
     #[test]
     fn each_kind_is_recognised() {
