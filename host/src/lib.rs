@@ -9,6 +9,7 @@ pub mod effects;
 pub mod event;
 pub mod finding;
 pub mod json;
+pub mod generate;
 pub mod ledger;
 pub mod mask;
 pub mod plugin;
