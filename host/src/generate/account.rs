@@ -87,8 +87,8 @@ impl Account {
          -> Vec<String> { (0..count).map(|_| make(rng)).collect() };
         Self {
             users: USERS.iter().map(|name| user(rng, &id, name)).collect(),
-            roles: ROLES
-                .iter()
+            roles: (0..SESSIONS)
+                .flat_map(|_| ROLES)
                 .map(|(role, session)| assumed_role(rng, &id, role, session))
                 .collect(),
             services: SERVICES.iter().map(|name| service(name)).collect(),
