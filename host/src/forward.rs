@@ -30,9 +30,7 @@ use crate::{
     pipeline::{OWN_PENDING, Settings, SinkPlan},
     plugin::ChainWorker,
     sink::{
-        Accept, Entry, Origin, Parcel, Sink, Unencodable,
-        catch_up::Replay,
-        delivery::Delivery,
+        Accept, Entry, Origin, Parcel, Sink, Unencodable, catch_up::Replay, delivery::Delivery,
     },
     source::{
         Body, OpenError, OpenObject, Source,
@@ -68,16 +66,28 @@ pub(crate) struct Scope {
 impl Scope {
     /// All of an object to everybody who does not have it, as a message announced it.
     pub(crate) fn live() -> Self {
-        Self { sink: None, ranges: Vec::new(), replay: false }
+        Self {
+            sink: None,
+            ranges: Vec::new(),
+            replay: false,
+        }
     }
 
     /// What a pending reference stands for.
     fn replay(sink: Option<&str>, ranges: &[(u32, u32)]) -> Self {
-        Self { sink: sink.map(ToOwned::to_owned), ranges: ranges.to_vec(), replay: true }
+        Self {
+            sink: sink.map(ToOwned::to_owned),
+            ranges: ranges.to_vec(),
+            replay: true,
+        }
     }
 
     fn wants(&self, index: u32) -> bool {
-        self.ranges.is_empty() || self.ranges.iter().any(|(first, end)| (*first..*end).contains(&index))
+        self.ranges.is_empty()
+            || self
+                .ranges
+                .iter()
+                .any(|(first, end)| (*first..*end).contains(&index))
     }
 
     /// Whether the whole object goes to everybody: then what is wrong with it is told, and the ledger
@@ -89,9 +99,17 @@ impl Scope {
     /// What a dead letter says when the object cannot be read at all.
     fn subject(&self, object: &ObjectRef) -> Subject {
         if self.ranges.is_empty() {
-            Subject::Object { object: object.clone(), offset: None, from_index: None }
+            Subject::Object {
+                object: object.clone(),
+                offset: None,
+                from_index: None,
+            }
         } else {
-            Subject::Events { object: object.clone(), ranges: self.ranges.clone(), sha256: None }
+            Subject::Events {
+                object: object.clone(),
+                ranges: self.ranges.clone(),
+                sha256: None,
+            }
         }
     }
 }
@@ -215,11 +233,23 @@ impl Forwarder {
             }
             let all = plan.accept.contains(&Accept::Events);
             if all || plan.accept.contains(&Accept::EventsWithFindings) {
-                lanes.push(Lane { name: plan.name, sink: plan.sink, position, found_only: !all, delivery, counters });
+                lanes.push(Lane {
+                    name: plan.name,
+                    sink: plan.sink,
+                    position,
+                    found_only: !all,
+                    delivery,
+                    counters,
+                });
             }
         }
         let ledger = Arc::clone(&parts.ledger);
-        let findings = Findings::new(ledger, finding_deliveries, parts.findings, Arc::clone(&parts.clock));
+        let findings = Findings::new(
+            ledger,
+            finding_deliveries,
+            &parts.findings,
+            Arc::clone(&parts.clock),
+        );
         let forwarder = Arc::new(Self {
             source: parts.source,
             workers: parts.workers,
@@ -265,11 +295,18 @@ impl Forwarder {
             return ended(Outcome::Delivered);
         }
         self.counters.objects.add(1);
-        let (read, sha256) = match self.read(&object, open.size, open.body, &scope, &shares).await {
+        let (read, sha256) = match self
+            .read(&object, open.size, open.body, &scope, &shares)
+            .await
+        {
             Ok((outcome, sha256)) => (outcome, sha256),
             Err(error) => {
                 let error = crate::text::shown(&format!("{error:#}"));
-                tracing::warn!(object = object.url, error, "failed to forward an object; it comes again");
+                tracing::warn!(
+                    object = object.url,
+                    error,
+                    "failed to forward an object; it comes again"
+                );
                 (Outcome::Failed, None)
             }
         };
@@ -283,7 +320,11 @@ impl Forwarder {
             match self.source.open(reference).await {
                 Err(OpenError::Unavailable(error)) if tries + 1 < OPEN_TRIES => {
                     let wait = Duration::from_millis(fastrand::u64(100..=500 << tries));
-                    tracing::debug!(object = reference.url(), error = format!("{error:#}"), "opening again");
+                    tracing::debug!(
+                        object = reference.url(),
+                        error = format!("{error:#}"),
+                        "opening again"
+                    );
                     tries += 1;
                     tokio::time::sleep(wait).await;
                 }
@@ -304,8 +345,13 @@ impl Forwarder {
             }
             OpenError::Denied(error) => {
                 let error = crate::text::shown(&format!("{error:#}"));
-                tracing::error!(object, error, "access to an object is denied; it is kept as pending");
-                self.pend(Cause::ObjectDenied, subject, None, error, scope).await
+                tracing::error!(
+                    object,
+                    error,
+                    "access to an object is denied; it is kept as pending"
+                );
+                self.pend(Cause::ObjectDenied, subject, None, error, scope)
+                    .await
             }
             OpenError::Lost { cause, error } => {
                 let error = format!("{error:#}");
@@ -324,7 +370,14 @@ impl Forwarder {
         scope: &Scope,
     ) -> Outcome {
         let sink = scope.sink.clone();
-        let letter = DeadLetter { time_ms: (self.clock)(), cause, subject, sink, plugin, error };
+        let letter = DeadLetter {
+            time_ms: (self.clock)(),
+            cause,
+            subject,
+            sink,
+            plugin,
+            error,
+        };
         self.counters.dead_letters.add(cause.as_str(), 1);
         stored(cause, self.store.bury(&letter).await, Outcome::DeadLettered)
     }
@@ -341,22 +394,44 @@ impl Forwarder {
         if scope.replay {
             return Outcome::Failed;
         }
-        let letter = DeadLetter { time_ms: (self.clock)(), cause, subject, sink: None, plugin, error };
-        stored(cause, self.store.pend(OWN_PENDING, &letter).await, Outcome::Pending)
+        let letter = DeadLetter {
+            time_ms: (self.clock)(),
+            cause,
+            subject,
+            sink: None,
+            plugin,
+            error,
+        };
+        stored(
+            cause,
+            self.store.pend(OWN_PENDING, &letter).await,
+            Outcome::Pending,
+        )
     }
 
     /// An acknowledgement for each delivery that does not have all of the object.
     async fn shares(&self, object: &Object, scope: &Scope) -> Shares {
         let done = if scope.is_whole() {
-            self.ledger.completed(object.id).await.unwrap_or_else(|error| {
-                let error = crate::text::shown(&format!("{error:#}"));
-                tracing::warn!(object = object.url, error, "failed to ask the ledger; sinks may get this object again");
-                Vec::new()
-            })
+            self.ledger
+                .completed(object.id)
+                .await
+                .unwrap_or_else(|error| {
+                    let error = crate::text::shown(&format!("{error:#}"));
+                    tracing::warn!(
+                        object = object.url,
+                        error,
+                        "failed to ask the ledger; sinks may get this object again"
+                    );
+                    Vec::new()
+                })
         } else {
             Vec::new()
         };
-        let mut shares = Shares { lanes: BTreeMap::new(), findings: None, ends: Vec::new() };
+        let mut shares = Shares {
+            lanes: BTreeMap::new(),
+            findings: None,
+            ends: Vec::new(),
+        };
         for (number, lane) in self.lanes.iter().enumerate() {
             let wanted = scope.sink.as_ref().is_none_or(|sink| *sink == lane.name);
             if wanted && !done.contains(&lane.name) {
@@ -394,10 +469,16 @@ impl Forwarder {
             }
             if whole
                 && !complete.is_empty()
-                && let Err(error) = ledger.complete(object.id, &object.url, &complete, sha256).await
+                && let Err(error) = ledger
+                    .complete(object.id, &object.url, &complete, sha256)
+                    .await
             {
                 let error = crate::text::shown(&format!("{error:#}"));
-                tracing::warn!(object = object.url, error, "failed to note an object in the ledger");
+                tracing::warn!(
+                    object = object.url,
+                    error,
+                    "failed to note an object in the ledger"
+                );
             }
             worst
         })
@@ -431,11 +512,16 @@ impl Forwarder {
                     None => decoder.finish(),
                 },
                 What::Batch(shipment) => {
-                    worst = worst.max(self.dispatch(object, *shipment, permit, scope, shares).await);
+                    worst = worst.max(
+                        self.dispatch(object, *shipment, permit, scope, shares)
+                            .await,
+                    );
                     permit = self.permit(charge).await?;
                 }
                 What::End(summary) => {
-                    self.counters.bytes.add(usize::try_from(summary.bytes).unwrap_or(usize::MAX));
+                    self.counters
+                        .bytes
+                        .add(usize::try_from(summary.bytes).unwrap_or(usize::MAX));
                     worst = worst.max(self.bury_bad(object, bad, scope).await);
                     return Ok((worst, Some(summary.sha256)));
                 }
@@ -451,17 +537,29 @@ impl Forwarder {
     fn charge(&self, size: Option<u64>) -> usize {
         let forms = 2 + 2 * self.lanes.len();
         let full = forms * BATCH_BYTES + 2 * self.settings.objects.max_event_bytes;
-        let small = size.and_then(|size| usize::try_from(size).ok()).map(|size| (size * 32 + (64 << 10)) * forms);
-        small.map_or(full, |small| small.min(full)).min(self.settings.memory_bytes)
+        let small = size
+            .and_then(|size| usize::try_from(size).ok())
+            .map(|size| (size * 32 + (64 << 10)) * forms);
+        small
+            .map_or(full, |small| small.min(full))
+            .min(self.settings.memory_bytes)
     }
 
     async fn permit(&self, bytes: usize) -> anyhow::Result<OwnedSemaphorePermit> {
         let units = u32::try_from(bytes / UNIT).unwrap_or(u32::MAX);
-        Arc::clone(&self.budget).acquire_many_owned(units).await.context("the memory budget is closed")
+        Arc::clone(&self.budget)
+            .acquire_many_owned(units)
+            .await
+            .context("the memory budget is closed")
     }
 
     /// Decodes on until there is a batch, judges it and encodes it, all on one worker.
-    async fn step(&self, mut decoder: Decoder, scope: &Scope, shares: &Shares) -> anyhow::Result<Progress> {
+    async fn step(
+        &self,
+        mut decoder: Decoder,
+        scope: &Scope,
+        shares: &Shares,
+    ) -> anyhow::Result<Progress> {
         let lanes = Arc::clone(&self.lanes);
         let wanted: Vec<usize> = shares.lanes.keys().copied().collect();
         let scope = scope.clone();
@@ -516,16 +614,29 @@ impl Forwarder {
         {
             self.findings.report(shipment.sightings, ack.clone()).await;
         }
-        let withheld = self.withhold(object, &shipment.withheld, scope, shares).await;
+        let withheld = self
+            .withhold(object, &shipment.withheld, scope, shares)
+            .await;
         for encoded in shipment.lanes {
             let lane = &self.lanes[encoded.lane];
             if !lane.found_only {
                 lane.counters.dropped(shipment.dropped);
             }
             for (index, reason) in encoded.unencodable {
-                let entry = Entry { start: 0, end: 0, index };
+                let entry = Entry {
+                    start: 0,
+                    end: 0,
+                    index,
+                };
                 let parcel = parcel(object, Vec::new(), vec![entry], &permit);
-                lane.delivery.reject(parcel, shares.lanes[&encoded.lane].clone(), Cause::SinkUnencodable, &reason).await;
+                lane.delivery
+                    .reject(
+                        parcel,
+                        shares.lanes[&encoded.lane].clone(),
+                        Cause::SinkUnencodable,
+                        &reason,
+                    )
+                    .await;
             }
             if encoded.entries.is_empty() {
                 continue;
@@ -550,7 +661,9 @@ impl Forwarder {
         shares: &Shares,
     ) -> Outcome {
         let mut worst = Outcome::Delivered;
-        let (pending, dead): (Vec<_>, Vec<_>) = withheld.iter().partition(|(_, withheld, _)| withheld.pending);
+        let (pending, dead): (Vec<_>, Vec<_>) = withheld
+            .iter()
+            .partition(|(_, withheld, _)| withheld.pending);
         for (index, event, sha256) in dead {
             let subject = Subject::Events {
                 object: object.reference.clone(),
@@ -558,13 +671,23 @@ impl Forwarder {
                 sha256: Some(hex(sha256)),
             };
             let plugin = Some(event.plugin.clone());
-            worst = worst.max(self.bury(Withheld::CAUSE, subject, plugin, event.error.clone(), scope).await);
+            worst = worst.max(
+                self.bury(Withheld::CAUSE, subject, plugin, event.error.clone(), scope)
+                    .await,
+            );
         }
         if let Some((_, first, _)) = pending.first() {
             let ranges = ranges(pending.iter().map(|(index, ..)| *index));
-            let subject = Subject::Events { object: object.reference.clone(), ranges, sha256: None };
+            let subject = Subject::Events {
+                object: object.reference.clone(),
+                ranges,
+                sha256: None,
+            };
             let plugin = Some(first.plugin.clone());
-            worst = worst.max(self.pend(Withheld::CAUSE, subject, plugin, first.error.clone(), scope).await);
+            worst = worst.max(
+                self.pend(Withheld::CAUSE, subject, plugin, first.error.clone(), scope)
+                    .await,
+            );
         }
         for number in shares.lanes.keys() {
             let counters = &self.lanes[*number].counters;
@@ -597,10 +720,17 @@ impl Forwarder {
             );
             let subject = Subject::Events {
                 object: object.reference.clone(),
-                sha256: group.first.sha256.filter(|_| group.count == 1).map(|hash| hex(&hash)),
+                sha256: group
+                    .first
+                    .sha256
+                    .filter(|_| group.count == 1)
+                    .map(|hash| hex(&hash)),
                 ranges: group.ranges,
             };
-            worst = worst.max(self.bury(cause, subject, None, group.first.error, scope).await);
+            worst = worst.max(
+                self.bury(cause, subject, None, group.first.error, scope)
+                    .await,
+            );
         }
         worst
     }
@@ -623,15 +753,21 @@ impl Forwarder {
             offset: Some(fault.offset),
             from_index: Some(fault.from_index),
         };
-        self.bury(fault.cause, subject, None, fault.error, scope).await
+        self.bury(fault.cause, subject, None, fault.error, scope)
+            .await
     }
 
     /// Tries the pipeline's own pending references again, oldest first.
     pub(crate) async fn replay_own_pending(&self) -> anyhow::Result<()> {
         let mut after: Option<String> = None;
         loop {
-            let page = self.store.pending(OWN_PENDING, after.as_deref(), 50).await?;
-            let Some(last) = page.last() else { return Ok(()) };
+            let page = self
+                .store
+                .pending(OWN_PENDING, after.as_deref(), 50)
+                .await?;
+            let Some(last) = page.last() else {
+                return Ok(());
+            };
             after = Some(last.name.clone());
             for stored in page {
                 let letter = stored.letter?;
@@ -645,9 +781,13 @@ impl Forwarder {
     /// Replays a reference that every sink is owed.
     async fn replay_for_all(&self, letter: &DeadLetter) -> Outcome {
         match &letter.subject {
-            Subject::Object { object, .. } => self.forward(object, Scope::replay(None, &[])).await.await,
+            Subject::Object { object, .. } => {
+                self.forward(object, Scope::replay(None, &[])).await.await
+            }
             Subject::Events { object, ranges, .. } => {
-                self.forward(object, Scope::replay(None, ranges)).await.await
+                self.forward(object, Scope::replay(None, ranges))
+                    .await
+                    .await
             }
             Subject::Message { .. } | Subject::Finding { .. } => Outcome::Failed,
         }
@@ -662,9 +802,10 @@ impl Replay for Replayer {
     async fn replay(&self, sink: &str, letter: &DeadLetter) -> anyhow::Result<Outcome> {
         let forwarder = self.0.upgrade().context("the pipeline has ended")?;
         match &letter.subject {
-            Subject::Events { object, ranges, .. } => {
-                Ok(forwarder.forward(object, Scope::replay(Some(sink), ranges)).await.await)
-            }
+            Subject::Events { object, ranges, .. } => Ok(forwarder
+                .forward(object, Scope::replay(Some(sink), ranges))
+                .await
+                .await),
             Subject::Finding { id } => forwarder.findings.replay(sink, id).await,
             Subject::Object { .. } | Subject::Message { .. } => {
                 anyhow::bail!("a pending reference of a sink names no events and no finding")
@@ -701,7 +842,12 @@ fn stored(cause: Cause, result: anyhow::Result<String>, outcome: Outcome) -> Out
 /// Joins pieces of the stored bytes until there is enough to be worth a worker's time. `None` at the
 /// end.
 async fn next_piece(body: &mut Body) -> anyhow::Result<Option<Bytes>> {
-    let Some(first) = body.next().await.transpose().context("failed to read the object")? else {
+    let Some(first) = body
+        .next()
+        .await
+        .transpose()
+        .context("failed to read the object")?
+    else {
         return Ok(None);
     };
     if first.len() >= PIECE {
@@ -709,7 +855,12 @@ async fn next_piece(body: &mut Body) -> anyhow::Result<Option<Bytes>> {
     }
     let mut joined = BytesMut::from(first);
     while joined.len() < PIECE {
-        match body.next().await.transpose().context("failed to read the object")? {
+        match body
+            .next()
+            .await
+            .transpose()
+            .context("failed to read the object")?
+        {
             Some(piece) => joined.extend_from_slice(&piece),
             None => break,
         }
@@ -718,30 +869,56 @@ async fn next_piece(body: &mut Body) -> anyhow::Result<Option<Bytes>> {
 }
 
 /// Judges a batch and encodes it for every lane that gets it.
-fn ship(worker: &mut ChainWorker, batch: EventBatch, lanes: &[Lane], wanted: &[usize], now_ms: i64) -> Shipment {
+fn ship(
+    worker: &mut ChainWorker,
+    batch: EventBatch,
+    lanes: &[Lane],
+    wanted: &[usize],
+    now_ms: i64,
+) -> Shipment {
     let mut processed = worker.process(batch, now_ms);
-    let lanes: Vec<Encoded> = wanted.iter().map(|&number| encode(number, &lanes[number], &processed)).collect();
+    let lanes: Vec<Encoded> = wanted
+        .iter()
+        .map(|&number| encode(number, &lanes[number], &processed))
+        .collect();
     let withheld = std::mem::take(&mut processed.withheld)
         .into_iter()
         .map(|withheld| {
             let row = withheld.row;
-            (processed.batch.events[row].index, withheld, sha256(&[processed.batch.event(row)]))
+            (
+                processed.batch.events[row].index,
+                withheld,
+                sha256(&[processed.batch.event(row)]),
+            )
         })
         .collect();
     Shipment {
         events: processed.rows(),
         bytes: lanes.iter().map(|lane| lane.data.capacity()).sum(),
-        dropped: (0..processed.rows()).filter(|row| processed.fate(*row) == Fate::Drop).count(),
-        sightings: processed.sightings.into_iter().map(|(_, sighting)| sighting).collect(),
+        dropped: (0..processed.rows())
+            .filter(|row| processed.fate(*row) == Fate::Drop)
+            .count(),
+        sightings: processed
+            .sightings
+            .into_iter()
+            .map(|(_, sighting)| sighting)
+            .collect(),
         withheld,
         lanes,
     }
 }
 
 fn encode(number: usize, lane: &Lane, processed: &Processed) -> Encoded {
-    let mut encoded = Encoded { lane: number, data: Vec::new(), entries: Vec::new(), unencodable: Vec::new() };
+    let mut encoded = Encoded {
+        lane: number,
+        data: Vec::new(),
+        entries: Vec::new(),
+        unencodable: Vec::new(),
+    };
     if !lane.found_only {
-        encoded.data.reserve(processed.batch.data.len() + processed.rows() * 256);
+        encoded
+            .data
+            .reserve(processed.batch.data.len() + processed.rows() * 256);
     }
     for row in 0..processed.rows() {
         let view = processed.view(row, lane.position);
@@ -768,7 +945,12 @@ fn offset(at: usize) -> u32 {
     u32::try_from(at).expect("an encoded batch is far smaller than 4 GiB")
 }
 
-fn parcel(object: &Arc<Object>, data: Vec<u8>, entries: Vec<Entry>, permit: &Arc<OwnedSemaphorePermit>) -> Parcel {
+fn parcel(
+    object: &Arc<Object>,
+    data: Vec<u8>,
+    entries: Vec<Entry>,
+    permit: &Arc<OwnedSemaphorePermit>,
+) -> Parcel {
     Parcel {
         origin: Origin::Object(Arc::clone(object)),
         data: Bytes::from(data),
@@ -820,7 +1002,9 @@ impl BadEvents {
 
     /// Whether there are as many ranges as one dead letter should list.
     fn is_full(&self) -> bool {
-        self.0.values().any(|group| group.ranges.len() >= BAD_EVENTS)
+        self.0
+            .values()
+            .any(|group| group.ranges.len() >= BAD_EVENTS)
     }
 }
 
@@ -830,23 +1014,46 @@ mod tests {
 
     #[test]
     fn positions_in_a_row_are_one_range() {
-        assert_eq!(ranges([0, 1, 2, 5, 7, 8].into_iter()), [(0, 3), (5, 6), (7, 9)]);
+        assert_eq!(
+            ranges([0, 1, 2, 5, 7, 8].into_iter()),
+            [(0, 3), (5, 6), (7, 9)]
+        );
     }
 
     #[test]
     fn a_scope_without_ranges_wants_everything() {
         assert!(Scope::live().wants(7));
         let some = Scope::replay(Some("a"), &[(1, 3), (5, 6)]);
-        assert_eq!((0..7).filter(|index| some.wants(*index)).collect::<Vec<_>>(), [1, 2, 5]);
+        assert_eq!(
+            (0..7)
+                .filter(|index| some.wants(*index))
+                .collect::<Vec<_>>(),
+            [1, 2, 5]
+        );
     }
 
     #[test]
     fn bad_events_are_told_by_cause_with_their_ranges() {
-        let bad = |index, cause| BadEvent { index, cause, error: String::new(), sha256: None };
+        let bad = |index, cause| BadEvent {
+            index,
+            cause,
+            error: String::new(),
+            sha256: None,
+        };
         let mut events = BadEvents::default();
-        events.add(vec![bad(1, Cause::EventInvalid), bad(2, Cause::EventNotObject)]);
-        events.add(vec![bad(3, Cause::EventNotObject), bad(9, Cause::EventInvalid)]);
-        let ranges: Vec<_> = events.0.values().map(|group| (group.count, group.ranges.clone())).collect();
+        events.add(vec![
+            bad(1, Cause::EventInvalid),
+            bad(2, Cause::EventNotObject),
+        ]);
+        events.add(vec![
+            bad(3, Cause::EventNotObject),
+            bad(9, Cause::EventInvalid),
+        ]);
+        let ranges: Vec<_> = events
+            .0
+            .values()
+            .map(|group| (group.count, group.ranges.clone()))
+            .collect();
         assert_eq!(ranges, [(2, vec![(2, 4)]), (2, vec![(1, 2), (9, 10)])]);
     }
 }

@@ -5,10 +5,7 @@
 //! deliveries, and when all of them have said how it ended, the message is deleted or released. Only
 //! this file deletes messages.
 
-use std::{
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use futures_util::future::join_all;
@@ -22,13 +19,16 @@ use crate::{
     config::Problems,
     deadletter::{Cause, DeadLetter, Subject},
     event::ObjectRef,
-    findings::Findings,
     forward::{Forwarder, Scope},
     ledger::Ledger,
     mask::Masker,
     plugin::{Component, PluginChain},
-    sink::{Accept, Sink, delivery::{self, Delivery}},
-    source::{Announcement, Message, Source, notification::{self, Trust}, records},
+    sink::{Accept, Sink, delivery},
+    source::{
+        Announcement, Message, Source,
+        notification::{self, Trust},
+        records,
+    },
     store::Store,
     telemetry::Counters,
     workers::Workers,
@@ -70,11 +70,19 @@ impl Default for Settings {
 impl Settings {
     /// Reports every value out of its range.
     pub fn validate(&self, at: &str, problems: &mut Problems) {
-        problems.range(&format!("{at}.memory_bytes"), self.memory_bytes, 48 << 20..=64 << 30);
+        problems.range(
+            &format!("{at}.memory_bytes"),
+            self.memory_bytes,
+            48 << 20..=64 << 30,
+        );
         problems.range(&format!("{at}.workers"), self.workers, 0..=256);
         problems.range(&format!("{at}.messages"), self.messages, 1..=1000);
         problems.range(&format!("{at}.grace_s"), self.grace_s, 1..=3600);
-        problems.range(&format!("{at}.retry_pending_s"), self.retry_pending_s, 1..=3600);
+        problems.range(
+            &format!("{at}.retry_pending_s"),
+            self.retry_pending_s,
+            1..=3600,
+        );
         self.objects.validate(&format!("{at}.objects"), problems);
     }
 }
@@ -139,7 +147,8 @@ impl Pipeline {
     pub fn new(plan: Plan) -> anyhow::Result<Arc<Self>> {
         let counters = Arc::new(Counters::default());
         let fields: Vec<&[&str]> = plan.sinks.iter().map(|sink| sink.sink.fields()).collect();
-        let chain = PluginChain::new(plan.plugins, &fields, plan.masker).context("failed to build the plugin chain")?;
+        let chain = PluginChain::new(plan.plugins, &fields, plan.masker)
+            .context("failed to build the plugin chain")?;
         let workers = match plan.settings.workers {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             count => count,
@@ -192,7 +201,11 @@ impl Pipeline {
             tracker.wait().await;
         }
         self.forwarder.drain().await;
-        anyhow::ensure!(finished, "started messages were released because {} s of grace were over", grace.as_secs());
+        anyhow::ensure!(
+            finished,
+            "started messages were released because {} s of grace were over",
+            grace.as_secs()
+        );
         Ok(())
     }
 
@@ -228,7 +241,10 @@ impl Pipeline {
             self.counters.messages.add(messages.len());
             for message in messages {
                 // Room for these was seen above, and nobody else takes any.
-                let permit = Arc::clone(&room).acquire_owned().await.expect("never closed");
+                let permit = Arc::clone(&room)
+                    .acquire_owned()
+                    .await
+                    .expect("never closed");
                 let (this, drain) = (Arc::clone(self), drain.clone());
                 tracker.spawn(async move {
                     this.handle(message, &drain).await;
@@ -270,7 +286,11 @@ impl Pipeline {
             Ok(objects) => objects,
             Err(error) => {
                 let error = crate::text::shown(&format!("{error:#}"));
-                tracing::error!(message = message.id, error, "failed to store a dead letter; the message comes again");
+                tracing::error!(
+                    message = message.id,
+                    error,
+                    "failed to store a dead letter; the message comes again"
+                );
                 return Outcome::Failed;
             }
         };
@@ -279,7 +299,11 @@ impl Pipeline {
         for object in objects {
             ends.push(self.forwarder.forward(&object, Scope::live()).await);
         }
-        join_all(ends).await.into_iter().max().unwrap_or(Outcome::Delivered)
+        join_all(ends)
+            .await
+            .into_iter()
+            .max()
+            .unwrap_or(Outcome::Delivered)
     }
 
     /// The objects that a notification announces; what else it says is counted or dead-lettered here.
@@ -288,7 +312,9 @@ impl Pipeline {
         for ignored in &announced.ignored {
             self.counters.notifications.add(ignored.as_str(), 1);
         }
-        self.counters.notifications.add("object", announced.objects.len() as u64);
+        self.counters
+            .notifications
+            .add("object", announced.objects.len() as u64);
         for refused in announced.refused {
             tracing::error!(
                 message = message.id,
@@ -296,22 +322,37 @@ impl Pipeline {
                 cause = %refused.cause,
                 "a notification was refused and kept as a dead letter",
             );
-            let subject = Subject::Object { object: refused.reference, offset: None, from_index: None };
+            let subject = Subject::Object {
+                object: refused.reference,
+                offset: None,
+                from_index: None,
+            };
             self.bury(refused.cause, subject, refused.error).await?;
         }
         if let Some(error) = announced.not_understood {
             tracing::error!(message = message.id, error = %error, "a message was not understood and kept as a dead letter");
             let mut body = body.to_owned();
             body.truncate(body.floor_char_boundary(1 << 20));
-            let subject = Subject::Message { id: message.id.clone(), body };
-            self.bury(Cause::NotUnderstood, subject, error.to_string()).await?;
+            let subject = Subject::Message {
+                id: message.id.clone(),
+                body,
+            };
+            self.bury(Cause::NotUnderstood, subject, error.to_string())
+                .await?;
         }
         Ok(announced.objects)
     }
 
     async fn bury(&self, cause: Cause, subject: Subject, error: String) -> anyhow::Result<()> {
         self.counters.dead_letters.add(cause.as_str(), 1);
-        let letter = DeadLetter { time_ms: (self.clock)(), cause, subject, sink: None, plugin: None, error };
+        let letter = DeadLetter {
+            time_ms: (self.clock)(),
+            cause,
+            subject,
+            sink: None,
+            plugin: None,
+            error,
+        };
         self.store.bury(&letter).await.map(drop)
     }
 
@@ -331,6 +372,8 @@ impl Pipeline {
 
 impl std::fmt::Debug for Pipeline {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Pipeline").field("settings", &self.settings).finish_non_exhaustive()
+        f.debug_struct("Pipeline")
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
     }
 }

@@ -41,7 +41,11 @@ impl Workers {
                     .context("failed to start a worker thread")
             })
             .collect::<anyhow::Result<_>>()?;
-        Ok(Self { jobs: Some(jobs), room: Arc::new(Semaphore::new(2 * count)), threads })
+        Ok(Self {
+            jobs: Some(jobs),
+            room: Arc::new(Semaphore::new(2 * count)),
+            threads,
+        })
     }
 
     /// Runs a job on the next free worker.
@@ -52,7 +56,10 @@ impl Workers {
         &self,
         job: impl FnOnce(&mut ChainWorker) -> T + Send + 'static,
     ) -> anyhow::Result<T> {
-        let permit = Arc::clone(&self.room).acquire_owned().await.context("the workers have stopped")?;
+        let permit = Arc::clone(&self.room)
+            .acquire_owned()
+            .await
+            .context("the workers have stopped")?;
         let (sender, receiver) = oneshot::channel();
         let job: Job = Box::new(move |worker| {
             let _room = permit;
@@ -61,7 +68,8 @@ impl Workers {
         });
         let jobs = self.jobs.as_ref().context("the workers have stopped")?;
         // A permit is held for every place in the queue, so this never waits.
-        jobs.try_send(job).map_err(|_| anyhow::anyhow!("the workers have stopped"))?;
+        jobs.try_send(job)
+            .map_err(|_| anyhow::anyhow!("the workers have stopped"))?;
         receiver.await.context("a worker panicked")
     }
 }

@@ -80,7 +80,9 @@ impl Aws {
     pub async fn start_ministack() -> Self {
         Self::try_start("ministack", |port| {
             let mut command = Command::new(tool("ministack"));
-            command.env("GATEWAY_PORT", port.to_string()).env("MINISTACK_PORT", port.to_string());
+            command
+                .env("GATEWAY_PORT", port.to_string())
+                .env("MINISTACK_PORT", port.to_string());
             command
         })
         .await
@@ -100,7 +102,9 @@ impl Aws {
             .with_context(|| format!("failed to start {name}"))?;
         let url = format!("http://127.0.0.1:{port}");
         let config = config(&url).await;
-        let s3_config = aws_sdk_s3::config::Builder::from(&config).force_path_style(true).build();
+        let s3_config = aws_sdk_s3::config::Builder::from(&config)
+            .force_path_style(true)
+            .build();
         let mut aws = Self {
             server,
             s3: aws_sdk_s3::Client::from_conf(s3_config),
@@ -114,7 +118,10 @@ impl Aws {
 
     async fn answers(&mut self) -> anyhow::Result<()> {
         for _ in 0..300 {
-            ensure!(self.server.try_wait()?.is_none(), "the server ended by itself; see target/tmp");
+            ensure!(
+                self.server.try_wait()?.is_none(),
+                "the server ended by itself; see target/tmp"
+            );
             if self.s3.list_buckets().send().await.is_ok() {
                 return Ok(());
             }
@@ -161,7 +168,8 @@ impl Aws {
     /// Deploys the CloudFormation stack for the environment `test`.
     pub async fn deploy(&self) -> Wired {
         let template = root().join("deploy/cloudformation.yaml");
-        self.script(&["deploy", &template.display().to_string(), "test"]).await
+        self.script(&["deploy", &template.display().to_string(), "test"])
+            .await
     }
 
     async fn script<T: serde::de::DeserializeOwned>(&self, arguments: &[&str]) -> T {
@@ -173,14 +181,21 @@ impl Aws {
             .await
             .expect("python is in .venv");
         let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "aws.py {arguments:?} failed: {errors}");
+        assert!(
+            output.status.success(),
+            "aws.py {arguments:?} failed: {errors}"
+        );
         serde_json::from_slice(&output.stdout).expect("aws.py prints JSON")
     }
 
     /// What the host is configured with for this bucket and queue.
     #[must_use]
     pub fn settings(&self, wired: &Wired) -> Settings {
-        let bucket = BucketSettings { name: wired.bucket.clone(), owner: wired.owner.clone(), region: None };
+        let bucket = BucketSettings {
+            name: wired.bucket.clone(),
+            owner: wired.owner.clone(),
+            region: None,
+        };
         Settings {
             queue_url: wired.queue_url.clone(),
             region: REGION.to_owned(),
@@ -196,15 +211,27 @@ impl Aws {
     /// # Panics
     /// When the queue cannot be asked.
     pub async fn source(&self, wired: &Wired) -> Sqs {
-        Sqs::with_config(&self.settings(wired), &self.config).await.expect("the queue answers")
+        Sqs::with_config(&self.settings(wired), &self.config)
+            .await
+            .expect("the queue answers")
     }
 
     /// Writes an object; its version, where the bucket has versions.
     ///
     /// # Panics
     /// When S3 refuses.
-    pub async fn put_object(&self, bucket: &str, key: &str, body: impl Into<ByteStream>) -> Option<String> {
-        let request = self.s3.put_object().bucket(bucket).key(key).body(body.into());
+    pub async fn put_object(
+        &self,
+        bucket: &str,
+        key: &str,
+        body: impl Into<ByteStream>,
+    ) -> Option<String> {
+        let request = self
+            .s3
+            .put_object()
+            .bucket(bucket)
+            .key(key)
+            .body(body.into());
         let output = request.send().await.expect("S3 takes the object");
         output.version_id
     }
@@ -214,7 +241,11 @@ impl Aws {
     /// # Panics
     /// When SQS refuses.
     pub async fn send_message(&self, queue_url: &str, body: &str) {
-        let request = self.sqs.send_message().queue_url(queue_url).message_body(body);
+        let request = self
+            .sqs
+            .send_message()
+            .queue_url(queue_url)
+            .message_body(body);
         request.send().await.expect("SQS takes the message");
     }
 
@@ -227,10 +258,27 @@ impl Aws {
             QueueAttributeName::ApproximateNumberOfMessages,
             QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
         );
-        let request = self.sqs.get_queue_attributes().queue_url(queue_url).attribute_names(QueueAttributeName::All);
-        let attributes = request.send().await.expect("the queue answers").attributes.unwrap_or_default();
-        let number = |name| attributes.get(&name).and_then(|text| text.parse().ok()).expect("a number");
-        Depth { visible: number(visible), in_flight: number(in_flight) }
+        let request = self
+            .sqs
+            .get_queue_attributes()
+            .queue_url(queue_url)
+            .attribute_names(QueueAttributeName::All);
+        let attributes = request
+            .send()
+            .await
+            .expect("the queue answers")
+            .attributes
+            .unwrap_or_default();
+        let number = |name| {
+            attributes
+                .get(&name)
+                .and_then(|text| text.parse().ok())
+                .expect("a number")
+        };
+        Depth {
+            visible: number(visible),
+            in_flight: number(in_flight),
+        }
     }
 
     /// Takes every message out of a queue.
@@ -238,7 +286,12 @@ impl Aws {
     /// # Panics
     /// When SQS refuses.
     pub async fn purge(&self, queue_url: &str) {
-        self.sqs.purge_queue().queue_url(queue_url).send().await.expect("the queue is emptied");
+        self.sqs
+            .purge_queue()
+            .queue_url(queue_url)
+            .send()
+            .await
+            .expect("the queue is emptied");
     }
 
     /// Waits until nothing is in the queue, neither visible nor in flight; ten seconds at the most.
@@ -248,7 +301,12 @@ impl Aws {
     pub async fn queue_is_empty(&self, queue_url: &str) {
         let mut depth = self.depth(queue_url).await;
         for _ in 0..100 {
-            if depth == (Depth { visible: 0, in_flight: 0 }) {
+            if depth
+                == (Depth {
+                    visible: 0,
+                    in_flight: 0,
+                })
+            {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
@@ -276,7 +334,9 @@ async fn config(url: &str) -> SdkConfig {
 }
 
 fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests lie in the workspace")
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("the tests lie in the workspace")
 }
 
 fn tool(name: &str) -> PathBuf {

@@ -32,14 +32,24 @@ impl Hub {
             region if region.starts_with("us-gov-") => "aws-us-gov",
             _ => "aws",
         };
-        let product_arn = format!("arn:{partition}:securityhub:{region}:{account}:product/{account}/default");
-        Self { partition, region: region.to_owned(), account: account.to_owned(), product_arn }
+        let product_arn =
+            format!("arn:{partition}:securityhub:{region}:{account}:product/{account}/default");
+        Self {
+            partition,
+            region: region.to_owned(),
+            account: account.to_owned(),
+            product_arn,
+        }
     }
 
     /// `https://securityhub.{region}.amazonaws.com`, and its like in China.
     #[must_use]
     pub fn address(&self) -> String {
-        let suffix = if self.partition == "aws-cn" { "amazonaws.com.cn" } else { "amazonaws.com" };
+        let suffix = if self.partition == "aws-cn" {
+            "amazonaws.com.cn"
+        } else {
+            "amazonaws.com"
+        };
         format!("https://securityhub.{}.{suffix}", self.region)
     }
 
@@ -104,7 +114,11 @@ impl<'a> AwsSecurityFinding<'a> {
             id: cut(&finding.id, 512),
             product_arn: &hub.product_arn,
             product_name: "Sluicegate",
-            generator_id: cut(&format!("sluicegate/{}/{}", finding.plugin, finding.rule), 512).to_owned(),
+            generator_id: cut(
+                &format!("sluicegate/{}/{}", finding.plugin, finding.rule),
+                512,
+            )
+            .to_owned(),
             aws_account_id: &hub.account,
             created_at: timestamp(finding.created_ms),
             updated_at: timestamp(finding.updated_ms.max(finding.created_ms)),
@@ -113,7 +127,10 @@ impl<'a> AwsSecurityFinding<'a> {
             title,
             description: first_filled(&[&finding.description, title], 1024),
             finding_provider_fields: ProviderFields {
-                severity: SeverityFields { label: label(finding.severity), original: finding.severity.as_str() },
+                severity: SeverityFields {
+                    label: label(finding.severity),
+                    original: finding.severity.as_str(),
+                },
                 types: types(&finding.attributes),
             },
             product_fields: product_fields(finding),
@@ -136,7 +153,11 @@ fn label(severity: Severity) -> &'static str {
 
 /// The first that is more than white space, cut to so many characters.
 fn first_filled<'a>(texts: &[&'a str], max: usize) -> &'a str {
-    texts.iter().map(|text| cut(text, max)).find(|text| filled(text)).unwrap_or("Finding")
+    texts
+        .iter()
+        .map(|text| cut(text, max))
+        .find(|text| filled(text))
+        .unwrap_or("Finding")
 }
 
 fn filled(text: &str) -> bool {
@@ -164,7 +185,9 @@ fn types(attributes: &[(String, String)]) -> Vec<&str> {
     let named = attributes.iter().filter(|(name, _)| name == "types");
     for text in named.flat_map(|(_, value)| value.split(',')).map(str::trim) {
         let parts: Vec<&str> = text.split('/').collect();
-        let known = NAMESPACES.contains(&parts[0]) && parts.len() <= 3 && parts.iter().all(|part| filled(part));
+        let known = NAMESPACES.contains(&parts[0])
+            && parts.len() <= 3
+            && parts.iter().all(|part| filled(part));
         if known && !types.contains(&text) && types.len() < 50 {
             types.push(text);
         }
@@ -192,7 +215,14 @@ fn product_fields(finding: &Finding) -> BTreeMap<String, String> {
         ("account", &facts.account),
         ("region", &facts.region),
         ("object", &facts.object_url),
-        ("index", if facts.object_url.is_empty() { "" } else { &index }),
+        (
+            "index",
+            if facts.object_url.is_empty() {
+                ""
+            } else {
+                &index
+            },
+        ),
         ("principal", &facts.principal_arn),
         ("user-agent", &facts.user_agent),
         ("error-code", &facts.error_code),
@@ -253,7 +283,13 @@ struct AccessKey<'a> {
 /// The resource acted on, who acted, and with which key; the account where the event names none.
 fn resources<'a>(facts: &'a EventFacts, hub: &Hub) -> Vec<Resource<'a>> {
     let region = within(&facts.region, 16);
-    let resource = |r#type, id: String| Resource { r#type, id, partition: hub.partition, region, details: None };
+    let resource = |r#type, id: String| Resource {
+        r#type,
+        id,
+        partition: hub.partition,
+        region,
+        details: None,
+    };
     let mut resources = Vec::new();
     if let Some(arn) = within(&facts.resource_arn, 512) {
         resources.push(resource(resource_type(arn), arn.to_owned()));
@@ -272,12 +308,15 @@ fn resources<'a>(facts: &'a EventFacts, hub: &Hub) -> Vec<Resource<'a>> {
             principal_name: within(&facts.user_name, 256),
         };
         resources.push(Resource {
-            details: Some(Details { aws_iam_access_key: details }),
+            details: Some(Details {
+                aws_iam_access_key: details,
+            }),
             ..resource("AwsIamAccessKey", format!("AWS::IAM::AccessKey:{key}"))
         });
     }
     if resources.is_empty() {
-        let real = facts.account.len() == 12 && facts.account.bytes().all(|byte| byte.is_ascii_digit());
+        let real =
+            facts.account.len() == 12 && facts.account.bytes().all(|byte| byte.is_ascii_digit());
         let account = if real { &facts.account } else { &hub.account };
         resources.push(resource("AwsAccount", format!("AWS::::Account:{account}")));
     }
@@ -288,14 +327,23 @@ fn resources<'a>(facts: &'a EventFacts, hub: &Hub) -> Vec<Resource<'a>> {
 fn principal(arn: &str) -> Option<(&'static str, String)> {
     let arn = within(arn, 512)?;
     let mut parts = arn.splitn(6, ':');
-    let (_, partition, service, _, account, name) =
-        (parts.next()?, parts.next()?, parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let (_, partition, service, _, account, name) = (
+        parts.next()?,
+        parts.next()?,
+        parts.next()?,
+        parts.next()?,
+        parts.next()?,
+        parts.next()?,
+    );
     match (service, name.split_once('/')) {
         ("iam", Some(("user", _))) => Some(("AwsIamUser", arn.to_owned())),
         ("iam", Some(("role", _))) => Some(("AwsIamRole", arn.to_owned())),
         ("sts", Some(("assumed-role", session))) => {
             let (role, _) = session.split_once('/')?;
-            Some(("AwsIamRole", format!("arn:{partition}:iam::{account}:role/{role}")))
+            Some((
+                "AwsIamRole",
+                format!("arn:{partition}:iam::{account}:role/{role}"),
+            ))
         }
         _ => None,
     }
@@ -373,7 +421,11 @@ impl<'a> Action<'a> {
         let address = source.parse::<IpAddr>().ok();
         // `AWS Internal` and the like are neither an address nor a name.
         let domain = within(source, 128).filter(|name| {
-            address.is_none() && name.contains('.') && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '.' || c == '-')
+            address.is_none()
+                && name.contains('.')
+                && name
+                    .chars()
+                    .all(|c| c.is_ascii_alphanumeric() || c == '.' || c == '-')
         });
         Some(Self {
             action_type: "AWS_API_CALL",
@@ -386,9 +438,9 @@ impl<'a> Action<'a> {
                     (None, None) => None,
                 },
                 // The format has no place for an IPv6 address.
-                remote_ip_details: address
-                    .filter(IpAddr::is_ipv4)
-                    .map(|_| RemoteIp { ip_address_v4: source }),
+                remote_ip_details: address.filter(IpAddr::is_ipv4).map(|_| RemoteIp {
+                    ip_address_v4: source,
+                }),
                 domain_details: domain.map(|domain| Domain { domain }),
                 first_seen: timestamp(finding.first_ms),
                 last_seen: timestamp(finding.last_ms.max(finding.first_ms)),
@@ -434,12 +486,27 @@ mod tests {
     #[test]
     fn the_partition_follows_the_region() {
         for (region, arn, address) in [
-            ("us-east-1", "arn:aws:", "https://securityhub.us-east-1.amazonaws.com"),
-            ("cn-north-1", "arn:aws-cn:", "https://securityhub.cn-north-1.amazonaws.com.cn"),
-            ("us-gov-west-1", "arn:aws-us-gov:", "https://securityhub.us-gov-west-1.amazonaws.com"),
+            (
+                "us-east-1",
+                "arn:aws:",
+                "https://securityhub.us-east-1.amazonaws.com",
+            ),
+            (
+                "cn-north-1",
+                "arn:aws-cn:",
+                "https://securityhub.cn-north-1.amazonaws.com.cn",
+            ),
+            (
+                "us-gov-west-1",
+                "arn:aws-us-gov:",
+                "https://securityhub.us-gov-west-1.amazonaws.com",
+            ),
         ] {
             let hub = Hub::new(region, "123456789012");
-            assert_eq!(hub.product_arn, format!("{arn}securityhub:{region}:123456789012:product/123456789012/default"));
+            assert_eq!(
+                hub.product_arn,
+                format!("{arn}securityhub:{region}:123456789012:product/123456789012/default")
+            );
             assert_eq!(hub.address(), address);
         }
     }
@@ -447,17 +514,27 @@ mod tests {
     #[test]
     fn severity_and_types_stand_where_a_provider_may_set_them() {
         let mut finding = finding(EventFacts::default());
-        finding.attributes =
-            vec![("types".into(), "TTPs/Defense Evasion/CloudTrailStopped, Nonsense/A,Effects,TTPs//x".into())];
+        finding.attributes = vec![(
+            "types".into(),
+            "TTPs/Defense Evasion/CloudTrailStopped, Nonsense/A,Effects,TTPs//x".into(),
+        )];
         let asff = asff(&finding);
         assert_eq!(asff["FindingProviderFields"]["Severity"]["Label"], "HIGH");
         assert_eq!(
             asff["FindingProviderFields"]["Types"],
             serde_json::json!(["TTPs/Defense Evasion/CloudTrailStopped", "Effects"])
         );
-        for customer in
-            ["Severity", "Types", "Note", "UserDefinedFields", "VerificationState", "Workflow", "Confidence", "Criticality", "RelatedFindings"]
-        {
+        for customer in [
+            "Severity",
+            "Types",
+            "Note",
+            "UserDefinedFields",
+            "VerificationState",
+            "Workflow",
+            "Confidence",
+            "Criticality",
+            "RelatedFindings",
+        ] {
             assert!(asff.get(customer).is_none(), "{customer}");
         }
     }
@@ -465,11 +542,17 @@ mod tests {
     #[test]
     fn without_facts_the_resource_is_the_account_and_there_is_no_action() {
         let asff = asff(&finding(EventFacts::default()));
-        assert_eq!(asff["Resources"], serde_json::json!([{
-            "Type": "AwsAccount", "Id": "AWS::::Account:123456789012", "Partition": "aws"
-        }]));
+        assert_eq!(
+            asff["Resources"],
+            serde_json::json!([{
+                "Type": "AwsAccount", "Id": "AWS::::Account:123456789012", "Partition": "aws"
+            }])
+        );
         assert!(asff.get("Action").is_none());
-        assert_eq!(asff["FindingProviderFields"]["Types"], serde_json::json!(["Unusual Behaviors"]));
+        assert_eq!(
+            asff["FindingProviderFields"]["Types"],
+            serde_json::json!(["Unusual Behaviors"])
+        );
     }
 
     #[test]
@@ -487,7 +570,12 @@ mod tests {
             .as_array()
             .unwrap()
             .iter()
-            .map(|resource| (resource["Type"].as_str().unwrap(), resource["Id"].as_str().unwrap()))
+            .map(|resource| {
+                (
+                    resource["Type"].as_str().unwrap(),
+                    resource["Id"].as_str().unwrap(),
+                )
+            })
             .collect();
         assert_eq!(
             shown,
@@ -499,20 +587,33 @@ mod tests {
         );
         assert_eq!(asff["AwsAccountId"], "123456789012");
         assert_eq!(asff["ProductFields"]["sluicegate/account"], "210987654321");
-        assert!(asff["Resources"][2]["Details"]["AwsIamAccessKey"].get("PrincipalName").is_none());
+        assert!(
+            asff["Resources"][2]["Details"]["AwsIamAccessKey"]
+                .get("PrincipalName")
+                .is_none()
+        );
     }
 
     #[test]
     fn the_caller_is_an_address_or_a_name_or_neither() {
         let call = |source: &str| {
-            let facts =
-                EventFacts { event_name: "GetObject".into(), source_ip: source.into(), ..EventFacts::default() };
+            let facts = EventFacts {
+                event_name: "GetObject".into(),
+                source_ip: source.into(),
+                ..EventFacts::default()
+            };
             asff(&finding(facts))["Action"]["AwsApiCallAction"].clone()
         };
-        assert_eq!(call("192.0.2.7")["RemoteIpDetails"]["IpAddressV4"], "192.0.2.7");
+        assert_eq!(
+            call("192.0.2.7")["RemoteIpDetails"]["IpAddressV4"],
+            "192.0.2.7"
+        );
         assert_eq!(call("2001:db8::1")["CallerType"], "remoteip");
         assert!(call("2001:db8::1").get("RemoteIpDetails").is_none());
-        assert_eq!(call("ec2.amazonaws.com")["DomainDetails"]["Domain"], "ec2.amazonaws.com");
+        assert_eq!(
+            call("ec2.amazonaws.com")["DomainDetails"]["Domain"],
+            "ec2.amazonaws.com"
+        );
         assert_eq!(call("ec2.amazonaws.com")["CallerType"], "domain");
         for neither in ["AWS Internal", "", "<masked:ip>"] {
             assert!(call(neither).get("CallerType").is_none(), "{neither}");
@@ -525,9 +626,18 @@ mod tests {
             ("arn:aws:s3:::b", "AwsS3Bucket"),
             ("arn:aws:s3:::b/k", "AwsS3Object"),
             ("arn:aws:kms:us-east-1:123456789012:key/1", "AwsKmsKey"),
-            ("arn:aws:lambda:us-east-1:123456789012:function:f", "AwsLambdaFunction"),
-            ("arn:aws:rds:us-east-1:123456789012:db:d", "AwsRdsDbInstance"),
-            ("arn:aws:cloudtrail:us-east-1:123456789012:trail/t", "AwsCloudTrailTrail"),
+            (
+                "arn:aws:lambda:us-east-1:123456789012:function:f",
+                "AwsLambdaFunction",
+            ),
+            (
+                "arn:aws:rds:us-east-1:123456789012:db:d",
+                "AwsRdsDbInstance",
+            ),
+            (
+                "arn:aws:cloudtrail:us-east-1:123456789012:trail/t",
+                "AwsCloudTrailTrail",
+            ),
             ("arn:aws:new:us-east-1:123456789012:thing/t", "Other"),
             ("no arn", "Other"),
         ] {
@@ -541,7 +651,9 @@ mod tests {
             Value::String(text) => found.push((path.to_owned(), text.clone())),
             Value::Array(items) => items.iter().for_each(|item| strings(item, path, found)),
             Value::Object(members) => {
-                members.iter().for_each(|(name, member)| strings(member, &format!("{path}/{name}"), found));
+                members
+                    .iter()
+                    .for_each(|(name, member)| strings(member, &format!("{path}/{name}"), found));
             }
             _ => {}
         }

@@ -69,7 +69,10 @@ impl Serialize for Pairs<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         for (position, (name, value)) in self.0.iter().enumerate() {
-            if !self.0[..position].iter().any(|(earlier, _)| earlier == name) {
+            if !self.0[..position]
+                .iter()
+                .any(|(earlier, _)| earlier == name)
+            {
                 map.serialize_entry(name, value)?;
             }
         }
@@ -145,7 +148,11 @@ mod tests {
 
     #[test]
     fn of_a_repeated_name_the_first_counts() {
-        let pairs = [("a", "1"), ("b", "2"), ("a", "3")].map(|(name, value)| (name.to_owned(), value.to_owned()));
-        assert_eq!(serde_json::to_string(&Pairs(&pairs)).unwrap(), r#"{"a":"1","b":"2"}"#);
+        let pairs = [("a", "1"), ("b", "2"), ("a", "3")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(
+            serde_json::to_string(&Pairs(&pairs)).unwrap(),
+            r#"{"a":"1","b":"2"}"#
+        );
     }
 }

@@ -16,13 +16,17 @@ pub fn timestamp(ms: i64) -> String {
     let nanoseconds = i128::from(ms.clamp(0, LAST_MS)) * 1_000_000;
     OffsetDateTime::from_unix_timestamp_nanos(nanoseconds)
         .expect("clamped to the years it takes")
-        .format(format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z"))
+        .format(format_description!(
+            "[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z"
+        ))
         .expect("every part of the format exists in a date with a time")
 }
 
 /// At most `max` characters.
 pub(crate) fn cut(text: &str, max: usize) -> &str {
-    text.char_indices().nth(max).map_or(text, |(end, _)| &text[..end])
+    text.char_indices()
+        .nth(max)
+        .map_or(text, |(end, _)| &text[..end])
 }
 
 #[cfg(test)]

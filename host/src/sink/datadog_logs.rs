@@ -103,27 +103,41 @@ impl Settings {
     pub fn validate(&self, at: &str, problems: &mut Problems) {
         let site_char = |c: char| c.is_ascii_alphanumeric() || c == '.' || c == '-';
         if self.site.is_empty() || !self.site.chars().all(site_char) {
-            problems.push(format!("{at}.site must be a host name such as datadoghq.eu"));
+            problems.push(format!(
+                "{at}.site must be a host name such as datadoghq.eu"
+            ));
         }
         if let Some(endpoint) = &self.endpoint {
             http::check_endpoint(&format!("{at}.endpoint"), endpoint, problems);
         }
         if http::secret_source(self.api_key_file.as_ref(), self.api_key_env.as_ref()).is_none() {
-            problems.push(format!("{at} must have exactly one of api_key_file and api_key_env"));
+            problems.push(format!(
+                "{at} must have exactly one of api_key_file and api_key_env"
+            ));
         }
         Accept::validate(&self.accept, at, problems);
         if self.service.trim().is_empty() {
             problems.push(format!("{at}.service must not be empty"));
         }
         for (position, tag) in self.tags.iter().enumerate() {
-            let named = tag.split_once(':').is_some_and(|(name, value)| !name.is_empty() && !value.is_empty());
-            if !named || tag.contains(',') || tag.contains(char::is_whitespace) || tag.chars().count() > 200 {
+            let named = tag
+                .split_once(':')
+                .is_some_and(|(name, value)| !name.is_empty() && !value.is_empty());
+            if !named
+                || tag.contains(',')
+                || tag.contains(char::is_whitespace)
+                || tag.chars().count() > 200
+            {
                 problems.push(format!(
                     "{at}.tags[{position}] must be name:value, without commas and spaces, of at most 200 characters"
                 ));
             }
         }
-        problems.range(&format!("{at}.request_timeout_ms"), self.request_timeout_ms, 100..=600_000);
+        problems.range(
+            &format!("{at}.request_timeout_ms"),
+            self.request_timeout_ms,
+            100..=600_000,
+        );
     }
 }
 
@@ -147,12 +161,18 @@ impl DatadogLogs {
     /// When the key cannot be read, or an address is none.
     pub fn new(settings: &Settings) -> anyhow::Result<Self> {
         let base = |host: &str| {
-            let address = settings.endpoint.clone().unwrap_or_else(|| format!("https://{host}.{}", settings.site));
+            let address = settings
+                .endpoint
+                .clone()
+                .unwrap_or_else(|| format!("https://{host}.{}", settings.site));
             http::endpoint(&address).map_err(|problem| anyhow::anyhow!("the endpoint {problem}"))
         };
-        let key = http::secret_source(settings.api_key_file.as_ref(), settings.api_key_env.as_ref())
-            .context("exactly one of api_key_file and api_key_env is needed")?
-            .read()?;
+        let key = http::secret_source(
+            settings.api_key_file.as_ref(),
+            settings.api_key_env.as_ref(),
+        )
+        .context("exactly one of api_key_file and api_key_env is needed")?
+        .read()?;
         Ok(Self {
             client: http::client(settings.request_timeout_ms)?,
             logs: http::join(&base("http-intake.logs")?, "/api/v2/logs"),
@@ -174,7 +194,9 @@ impl DatadogLogs {
 }
 
 fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
@@ -201,7 +223,13 @@ impl Sink for DatadogLogs {
         let instance = arn.str();
         let instance = instance.as_deref().and_then(instance_of);
         let mut extra = Vec::with_capacity(512);
-        self.layout.event(taken, &event.object().reference, instance, stamp, &mut extra);
+        self.layout.event(
+            taken,
+            &event.object().reference,
+            instance,
+            stamp,
+            &mut extra,
+        );
         event.write(&extra, out);
         Ok(())
     }
@@ -219,16 +247,26 @@ impl Sink for DatadogLogs {
             .header("dd-evp-origin", "sluicegate")
             .header("dd-evp-origin-version", env!("CARGO_PKG_VERSION"))
             .header(CONTENT_TYPE, "application/json");
-        let request = self.compression.apply(request, batch.body(b"[", b",", b"]")).await?;
+        let request = self
+            .compression
+            .apply(request, batch.body(b"[", b",", b"]"))
+            .await?;
         judge(&http::exchange(request).await?)
     }
 
     async fn check(&self) -> anyhow::Result<String> {
-        let request = self.client.get(self.validate.clone()).header("dd-api-key", self.api_key.clone());
+        let request = self
+            .client
+            .get(self.validate.clone())
+            .header("dd-api-key", self.api_key.clone());
         let answer = http::exchange(request).await?;
         match (answer.status, answer.json::<Validity>()) {
-            (200, Some(Validity { valid: true })) => Ok(format!("{} accepts the API key", self.validate)),
-            (401 | 403, _) => Err(answer.error().context("the API key is not valid at this site")),
+            (200, Some(Validity { valid: true })) => {
+                Ok(format!("{} accepts the API key", self.validate))
+            }
+            (401 | 403, _) => Err(answer
+                .error()
+                .context("the API key is not valid at this site")),
             _ => Err(answer.error().context("failed to validate the API key")),
         }
     }
@@ -243,14 +281,19 @@ struct Validity {
 fn judge(answer: &Answer) -> Result<Vec<Refused>, SendError> {
     match answer.status {
         // A proxy's login page comes with a 200 too.
-        200..=299 if answer.body.trim_ascii_start().first() == Some(&b'<') => Err(SendError::Misconfigured(
-            answer.error().context("the answer is a page: is this Datadog's intake?"),
-        )),
+        200..=299 if answer.body.trim_ascii_start().first() == Some(&b'<') => {
+            Err(SendError::Misconfigured(
+                answer
+                    .error()
+                    .context("the answer is a page: is this Datadog's intake?"),
+            ))
+        }
         200..=299 => Ok(Vec::new()),
         // Datadog explains itself in JSON; a 400 without is a proxy's, and says nothing of the logs.
-        400 if answer.json::<serde::de::IgnoredAny>().is_some() => {
-            Err(SendError::Refused { status: 400, reason: "the intake found the logs malformed".to_owned() })
-        }
+        400 if answer.json::<serde::de::IgnoredAny>().is_some() => Err(SendError::Refused {
+            status: 400,
+            reason: "the intake found the logs malformed".to_owned(),
+        }),
         _ => Err(answer.decision()),
     }
 }
@@ -278,7 +321,12 @@ const TIMESTAMP: usize = 6;
 const ARN: usize = 7;
 
 /// The date to give a log, where its own is none that Datadog takes.
-fn stamp(late: LateEvents, time_ms: Option<i64>, now_ms: i64, taken: [bool; OWN]) -> Result<Option<i64>, Unencodable> {
+fn stamp(
+    late: LateEvents,
+    time_ms: Option<i64>,
+    now_ms: i64,
+    taken: [bool; OWN],
+) -> Result<Option<i64>, Unencodable> {
     let timely = |ms: i64| (now_ms - PAST_MS..=now_ms + FUTURE_MS).contains(&ms);
     // Without a time the log is dated by its receipt.
     if time_ms.is_none_or(timely) {
@@ -297,8 +345,13 @@ fn stamp(late: LateEvents, time_ms: Option<i64>, now_ms: i64, taken: [bool; OWN]
 fn instance_of(arn: &str) -> Option<&str> {
     let (head, session) = arn.rsplit_once('/')?;
     let digits = session.strip_prefix("i-")?;
-    let hex = digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    (head.contains(":sts::") && head.contains(":assumed-role/") && matches!(digits.len(), 8 | 17) && hex)
+    let hex = digits
+        .bytes()
+        .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    (head.contains(":sts::")
+        && head.contains(":assumed-role/")
+        && matches!(digits.len(), 8 | 17)
+        && hex)
         .then_some(session)
 }
 
@@ -313,7 +366,10 @@ struct Layout {
 
 impl Layout {
     fn new(settings: &Settings) -> Self {
-        Self { service: json(&settings.service), tags: settings.tags.join(",") }
+        Self {
+            service: json(&settings.service),
+            tags: settings.tags.join(","),
+        }
     }
 
     /// The members that an event gets at its root: `"ddsource":"cloudtrail",…`, without a comma at
@@ -329,7 +385,9 @@ impl Layout {
         let mut members = Members { taken, out };
         members.add(SOURCE, |out| out.extend_from_slice(b"\"cloudtrail\""));
         members.add(CATEGORY, |out| out.extend_from_slice(b"\"aws\""));
-        members.add(SERVICE, |out| out.extend_from_slice(self.service.as_bytes()));
+        members.add(SERVICE, |out| {
+            out.extend_from_slice(self.service.as_bytes())
+        });
         members.add(AWS, |out| {
             out.extend_from_slice(b"{\"s3\":{\"bucket\":");
             write_json(&object.bucket, out);
@@ -466,10 +524,23 @@ struct Own<'a> {
 impl<'a> FindingLog<'a> {
     fn new(finding: &'a Finding, ddtags: &'a str, now_ms: i64) -> Self {
         let facts = &finding.event;
-        let timely = stamp(LateEvents::DeadLetter, Some(finding.last_ms), now_ms, [false; OWN]).is_ok();
-        let technique = finding.attributes.iter().find(|(name, _)| name == "technique");
+        let timely = stamp(
+            LateEvents::DeadLetter,
+            Some(finding.last_ms),
+            now_ms,
+            [false; OWN],
+        )
+        .is_ok();
+        let technique = finding
+            .attributes
+            .iter()
+            .find(|(name, _)| name == "technique");
         // An address that is a service's name (`ec2.amazonaws.com`) is no address.
-        let ip = if facts.source_ip.parse::<std::net::IpAddr>().is_ok() { facts.source_ip.as_str() } else { "" };
+        let ip = if facts.source_ip.parse::<std::net::IpAddr>().is_ok() {
+            facts.source_ip.as_str()
+        } else {
+            ""
+        };
         Self {
             ddsource: "sluicegate",
             service: "sluicegate",
@@ -482,12 +553,27 @@ impl<'a> FindingLog<'a> {
             message: &finding.title,
             timestamp: timely.then_some(finding.last_ms),
             severity: finding.severity,
-            rule: Named { id: &finding.rule, name: &finding.title },
+            rule: Named {
+                id: &finding.rule,
+                name: &finding.title,
+            },
             mitre: technique.map(|(_, technique)| Mitre { technique }),
-            usr: Named { id: &facts.principal_arn, name: &facts.user_name },
-            network: Network { client: Client { ip } },
-            evt: Named { id: &facts.event_id, name: &facts.event_name },
-            evidence: Evidence { event_ids: &finding.event_ids, object: &facts.object_url, index: facts.index },
+            usr: Named {
+                id: &facts.principal_arn,
+                name: &facts.user_name,
+            },
+            network: Network {
+                client: Client { ip },
+            },
+            evt: Named {
+                id: &facts.event_id,
+                name: &facts.event_name,
+            },
+            evidence: Evidence {
+                event_ids: &finding.event_ids,
+                object: &facts.object_url,
+                index: facts.index,
+            },
             sluicegate: Own {
                 id: &finding.id,
                 plugin: &finding.plugin,
@@ -528,7 +614,11 @@ mod tests {
     fn extra(toml: &str, taken: &[usize], instance: Option<&str>, stamp: Option<i64>) -> String {
         let mut flags = [false; OWN];
         taken.iter().for_each(|&member| flags[member] = true);
-        let object = ObjectRef { bucket: "b".into(), key: "k \"1\"".into(), version: None };
+        let object = ObjectRef {
+            bucket: "b".into(),
+            key: "k \"1\"".into(),
+            version: None,
+        };
         let mut out = Vec::new();
         Layout::new(&settings(toml)).event(flags, &object, instance, stamp, &mut out);
         String::from_utf8(out).unwrap()
@@ -541,7 +631,12 @@ mod tests {
             r#""ddsource":"cloudtrail","ddsourcecategory":"aws","service":"cloudtrail","aws":{"s3":{"bucket":"b","key":"k \"1\""}}"#
         );
         assert_eq!(
-            extra("tags = [\"env:prod\", \"team:sec\"]", &[AWS], Some("i-0123abcd"), Some(5)),
+            extra(
+                "tags = [\"env:prod\", \"team:sec\"]",
+                &[AWS],
+                Some("i-0123abcd"),
+                Some(5)
+            ),
             r#""ddsource":"cloudtrail","ddsourcecategory":"aws","service":"cloudtrail","ddtags":"env:prod,team:sec","host":"i-0123abcd","timestamp":5"#
         );
     }
@@ -549,7 +644,10 @@ mod tests {
     #[test]
     fn a_member_of_the_event_is_never_repeated() {
         let all: Vec<usize> = (0..OWN).collect();
-        assert_eq!(extra("tags = [\"a:b\"]", &all, Some("i-0123abcd"), Some(5)), "");
+        assert_eq!(
+            extra("tags = [\"a:b\"]", &all, Some("i-0123abcd"), Some(5)),
+            ""
+        );
         for member in all {
             let text = extra("tags = [\"a:b\"]", &[member], Some("i-0123abcd"), Some(5));
             let log: serde_json::Value = serde_json::from_str(&format!("{{{text}}}")).unwrap();
@@ -561,9 +659,18 @@ mod tests {
     #[test]
     fn the_host_is_the_instance_whose_role_acted() {
         let arn = |session: &str| format!("arn:aws:sts::123456789012:assumed-role/web/{session}");
-        assert_eq!(instance_of(&arn("i-0123456789abcdef0")), Some("i-0123456789abcdef0"));
+        assert_eq!(
+            instance_of(&arn("i-0123456789abcdef0")),
+            Some("i-0123456789abcdef0")
+        );
         assert_eq!(instance_of(&arn("i-0123abcd")), Some("i-0123abcd"));
-        for other in [arn("i-0123"), arn("i-0123ABCD"), arn("alice"), "arn:aws:iam::1:user/i-0123abcd".into(), String::new()] {
+        for other in [
+            arn("i-0123"),
+            arn("i-0123ABCD"),
+            arn("alice"),
+            "arn:aws:iam::1:user/i-0123abcd".into(),
+            String::new(),
+        ] {
             assert_eq!(instance_of(&other), None, "{other}");
         }
     }
@@ -573,8 +680,17 @@ mod tests {
         const NOW: i64 = 1_800_000_000_000;
         const MINUTE: i64 = 60_000;
         let stamp = |late, time| stamp(late, time, NOW, [false; OWN]);
-        for timely in [None, Some(NOW), Some(NOW - 17 * 60 * MINUTE), Some(NOW + 119 * MINUTE)] {
-            assert_eq!(stamp(LateEvents::DeadLetter, timely), Ok(None), "{timely:?}");
+        for timely in [
+            None,
+            Some(NOW),
+            Some(NOW - 17 * 60 * MINUTE),
+            Some(NOW + 119 * MINUTE),
+        ] {
+            assert_eq!(
+                stamp(LateEvents::DeadLetter, timely),
+                Ok(None),
+                "{timely:?}"
+            );
         }
         for late in [NOW - (18 * 60 + 1) * MINUTE, NOW + 121 * MINUTE, 0] {
             assert!(stamp(LateEvents::DeadLetter, Some(late)).is_err());
@@ -591,7 +707,12 @@ mod tests {
     }
 
     fn decision(status: u16, body: &str) -> &'static str {
-        let answer = Answer { status, retry_after: None, headers: HeaderMap::new(), body: body.as_bytes().to_vec() };
+        let answer = Answer {
+            status,
+            retry_after: None,
+            headers: HeaderMap::new(),
+            body: body.as_bytes().to_vec(),
+        };
         match judge(&answer) {
             Ok(_) => "accepted",
             Err(SendError::Throttled { .. }) => "throttled",

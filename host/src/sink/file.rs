@@ -55,7 +55,11 @@ impl Settings {
             problems.push(format!("{at}.directory must not be empty"));
         }
         Accept::validate(&self.accept, at, problems);
-        problems.range(&format!("{at}.max_file_bytes"), self.max_file_bytes, 10_000..=100_000_000_000);
+        problems.range(
+            &format!("{at}.max_file_bytes"),
+            self.max_file_bytes,
+            10_000..=100_000_000_000,
+        );
     }
 }
 
@@ -78,7 +82,11 @@ impl FileSink {
             events: lines("events"),
             findings: lines("findings"),
         };
-        Self { directory: settings.directory.clone(), gzip: settings.gzip, folder: Arc::new(Mutex::new(folder)) }
+        Self {
+            directory: settings.directory.clone(),
+            gzip: settings.gzip,
+            folder: Arc::new(Mutex::new(folder)),
+        }
     }
 }
 
@@ -116,7 +124,9 @@ impl Sink for FileSink {
                 Origin::Object(_) => &mut events,
                 Origin::Finding(_) => &mut findings,
             };
-            part.entries.clone().for_each(|position| lines.extend_from_slice(part.parcel.entry(position)));
+            part.entries
+                .clone()
+                .for_each(|position| lines.extend_from_slice(part.parcel.entry(position)));
         }
         let (folder, gzip) = (Arc::clone(&self.folder), self.gzip);
         let written = tokio::task::spawn_blocking(move || {
@@ -172,8 +182,13 @@ fn decision(error: io::Error, directory: &Path) -> SendError {
             | ErrorKind::ReadOnlyFilesystem
             | ErrorKind::ResourceBusy
     );
-    let error = anyhow::Error::new(error).context(format!("failed to write to {}", directory.display()));
-    if misconfigured { SendError::Misconfigured(error) } else { SendError::Unavailable(error) }
+    let error =
+        anyhow::Error::new(error).context(format!("failed to write to {}", directory.display()));
+    if misconfigured {
+        SendError::Misconfigured(error)
+    } else {
+        SendError::Unavailable(error)
+    }
 }
 
 /// The two files, and the lock that keeps another process from them.
@@ -220,9 +235,10 @@ fn lock(directory: &Path) -> io::Result<File> {
     let file = open(&directory.join(".lock"))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(std::fs::TryLockError::WouldBlock) => {
-            Err(io::Error::new(ErrorKind::ResourceBusy, "another process writes to this folder"))
-        }
+        Err(std::fs::TryLockError::WouldBlock) => Err(io::Error::new(
+            ErrorKind::ResourceBusy,
+            "another process writes to this folder",
+        )),
         Err(std::fs::TryLockError::Error(error)) => Err(error),
     }
 }
@@ -232,7 +248,10 @@ fn left_behind(directory: &Path) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(directory)? {
         let path = entry?.path();
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let name = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .unwrap_or_default();
         let ours = name.starts_with("events-") || name.starts_with("findings-");
         if ours && name.ends_with(".ndjson") {
             found.push(path);
@@ -259,7 +278,12 @@ struct Current {
 
 impl Lines {
     fn new(directory: &Path, stem: &'static str, max_bytes: u64) -> Self {
-        Self { directory: directory.to_owned(), stem, max_bytes, current: None }
+        Self {
+            directory: directory.to_owned(),
+            stem,
+            max_bytes,
+            current: None,
+        }
     }
 
     /// Writes lines and waits for the disk. Returns the file that was set aside for them, if one was.
@@ -274,7 +298,10 @@ impl Lines {
             aside = Some(self.set_aside()?);
             current = self.take()?;
         }
-        let written = current.file.write_all(lines).and_then(|()| current.file.sync_data());
+        let written = current
+            .file
+            .write_all(lines)
+            .and_then(|()| current.file.sync_data());
         match written {
             Ok(()) => {
                 current.length += lines.len() as u64;
@@ -308,12 +335,17 @@ impl Lines {
 
     /// Renames the file to one with the time in its name.
     fn set_aside(&self) -> io::Result<PathBuf> {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let since = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
         let time: String = timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
             .chars()
             .filter(char::is_ascii_alphanumeric)
             .collect();
-        let name = |number: u32| self.directory.join(format!("{}-{time}-{number:04}.ndjson", self.stem));
+        let name = |number: u32| {
+            self.directory
+                .join(format!("{}-{time}-{number:04}.ndjson", self.stem))
+        };
         let free = |path: &PathBuf| !path.exists() && !gz(path).exists();
         let path = (0..10_000)
             .map(name)
@@ -408,17 +440,36 @@ mod tests {
             let start = u32::try_from(data.len()).unwrap();
             data.push_str(line);
             data.push('\n');
-            entries.push(Entry { start, end: u32::try_from(data.len()).unwrap(), index: u32::try_from(index).unwrap() });
+            entries.push(Entry {
+                start,
+                end: u32::try_from(data.len()).unwrap(),
+                index: u32::try_from(index).unwrap(),
+            });
         }
         let count = entries.len();
-        let parcel = Parcel { origin, data: data.into(), entries, budget: None };
-        Part { parcel: Arc::new(parcel), entries: 0..count, ack: ack::channel().0 }
+        let parcel = Parcel {
+            origin,
+            data: data.into(),
+            entries,
+            budget: None,
+        };
+        Part {
+            parcel: Arc::new(parcel),
+            entries: 0..count,
+            ack: ack::channel().0,
+        }
     }
 
     fn events(lines: &[&str]) -> Batch {
-        let reference = ObjectRef { bucket: "b".into(), key: "k".into(), version: None };
+        let reference = ObjectRef {
+            bucket: "b".into(),
+            key: "k".into(),
+            version: None,
+        };
         let object = Object::new(reference, "e".into(), ObjectKind::Log);
-        Batch { parts: vec![part(Origin::Object(Arc::new(object)), lines)] }
+        Batch {
+            parts: vec![part(Origin::Object(Arc::new(object)), lines)],
+        }
     }
 
     fn text(directory: &Path, name: &str) -> String {
@@ -441,10 +492,15 @@ mod tests {
         let directory = folder.path().join("deep/er");
         let sink = sink(&directory, 10_000, true);
         let mut batch = events(&["{\"a\":1}", "{\"a\":2}"]);
-        batch.parts.push(part(Origin::Finding("f".into()), &["{\"id\":\"f\"}"]));
+        batch
+            .parts
+            .push(part(Origin::Finding("f".into()), &["{\"id\":\"f\"}"]));
         assert!(sink.send(&batch).await.unwrap().is_empty());
         assert!(sink.send(&events(&["{\"a\":3}"])).await.unwrap().is_empty());
-        assert_eq!(text(&directory, "events.ndjson"), "{\"a\":1}\n{\"a\":2}\n{\"a\":3}\n");
+        assert_eq!(
+            text(&directory, "events.ndjson"),
+            "{\"a\":1}\n{\"a\":2}\n{\"a\":3}\n"
+        );
         assert_eq!(text(&directory, "findings.ndjson"), "{\"id\":\"f\"}\n");
     }
 
@@ -456,23 +512,38 @@ mod tests {
             sink.send(&events(&[line])).await.unwrap();
         }
         assert_eq!(text(folder.path(), "events.ndjson"), "{\"a\":3333333}\n");
-        let aside: Vec<String> = names(folder.path()).into_iter().filter(|name| name.ends_with(".ndjson.gz")).collect();
+        let aside: Vec<String> = names(folder.path())
+            .into_iter()
+            .filter(|name| name.ends_with(".ndjson.gz"))
+            .collect();
         assert_eq!(aside.len(), 2, "{:?}", names(folder.path()));
         let mut all = String::new();
         for name in &aside {
             let file = File::open(folder.path().join(name)).unwrap();
-            flate2::read::GzDecoder::new(file).read_to_string(&mut all).unwrap();
+            flate2::read::GzDecoder::new(file)
+                .read_to_string(&mut all)
+                .unwrap();
         }
         assert_eq!(all, "{\"a\":1111111}\n{\"a\":2222222}\n");
     }
 
     #[tokio::test]
     async fn a_torn_line_is_cut_off_at_the_start() {
-        for (before, after) in [("{\"a\":1}\n{\"a\":", "{\"a\":1}\n"), ("{\"torn", ""), ("{\"a\":1}\n", "{\"a\":1}\n")] {
+        for (before, after) in [
+            ("{\"a\":1}\n{\"a\":", "{\"a\":1}\n"),
+            ("{\"torn", ""),
+            ("{\"a\":1}\n", "{\"a\":1}\n"),
+        ] {
             let folder = tempfile::tempdir().unwrap();
             std::fs::write(folder.path().join("events.ndjson"), before).unwrap();
-            sink(folder.path(), 10_000, false).send(&events(&["{}"])).await.unwrap();
-            assert_eq!(text(folder.path(), "events.ndjson"), format!("{after}{{}}\n"));
+            sink(folder.path(), 10_000, false)
+                .send(&events(&["{}"]))
+                .await
+                .unwrap();
+            assert_eq!(
+                text(folder.path(), "events.ndjson"),
+                format!("{after}{{}}\n")
+            );
         }
     }
 
@@ -481,17 +552,34 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let torn = format!("{{}}\n{}", "x".repeat(200_000));
         std::fs::write(folder.path().join("events.ndjson"), torn).unwrap();
-        sink(folder.path(), 1_000_000, false).send(&events(&["{}"])).await.unwrap();
+        sink(folder.path(), 1_000_000, false)
+            .send(&events(&["{}"]))
+            .await
+            .unwrap();
         assert_eq!(text(folder.path(), "events.ndjson"), "{}\n{}\n");
     }
 
     #[tokio::test]
     async fn what_was_left_uncompressed_is_compressed_at_the_start() {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("events-20260101T000000000Z-0000.ndjson"), "{}\n").unwrap();
-        std::fs::write(folder.path().join("events-20260101T000000000Z-0000.part"), "half").unwrap();
-        sink(folder.path(), 10_000, true).send(&events(&["{}"])).await.unwrap();
-        assert_eq!(names(folder.path()), ["events-20260101T000000000Z-0000.ndjson.gz", "events.ndjson"]);
+        std::fs::write(
+            folder.path().join("events-20260101T000000000Z-0000.ndjson"),
+            "{}\n",
+        )
+        .unwrap();
+        std::fs::write(
+            folder.path().join("events-20260101T000000000Z-0000.part"),
+            "half",
+        )
+        .unwrap();
+        sink(folder.path(), 10_000, true)
+            .send(&events(&["{}"]))
+            .await
+            .unwrap();
+        assert_eq!(
+            names(folder.path()),
+            ["events-20260101T000000000Z-0000.ndjson.gz", "events.ndjson"]
+        );
     }
 
     #[tokio::test]
@@ -499,8 +587,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let first = sink(folder.path(), 10_000, false);
         first.send(&events(&["{}"])).await.unwrap();
-        let second = sink(folder.path(), 10_000, false).send(&events(&["{}"])).await;
-        assert!(matches!(second, Err(SendError::Misconfigured(_))), "{second:?}");
+        let second = sink(folder.path(), 10_000, false)
+            .send(&events(&["{}"]))
+            .await;
+        assert!(
+            matches!(second, Err(SendError::Misconfigured(_))),
+            "{second:?}"
+        );
     }
 
     #[tokio::test]
@@ -508,9 +601,16 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("file");
         std::fs::write(&file, "").unwrap();
-        let sent = sink(&file.join("below"), 10_000, false).send(&events(&["{}"])).await;
+        let sent = sink(&file.join("below"), 10_000, false)
+            .send(&events(&["{}"]))
+            .await;
         assert!(matches!(sent, Err(SendError::Misconfigured(_))), "{sent:?}");
-        assert!(sink(&file.join("below"), 10_000, false).check().await.is_err());
+        assert!(
+            sink(&file.join("below"), 10_000, false)
+                .check()
+                .await
+                .is_err()
+        );
         assert!(sink(folder.path(), 10_000, false).check().await.is_ok());
     }
 

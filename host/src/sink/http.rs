@@ -74,10 +74,12 @@ impl Answer {
     pub(crate) fn decision(&self) -> SendError {
         match self.status {
             413 => SendError::TooLarge,
-            429 => SendError::Throttled { retry_after: self.retry_after },
-            408 | 500..=599 if self.retry_after.is_some() => {
-                SendError::Throttled { retry_after: self.retry_after }
-            }
+            429 => SendError::Throttled {
+                retry_after: self.retry_after,
+            },
+            408 | 500..=599 if self.retry_after.is_some() => SendError::Throttled {
+                retry_after: self.retry_after,
+            },
             408 | 500..=599 => SendError::Unavailable(self.error()),
             _ => SendError::Misconfigured(self.error()),
         }
@@ -98,7 +100,9 @@ impl Answer {
 /// `Unavailable` when no whole answer came; the server may have taken the request all the same.
 pub(crate) async fn exchange(request: RequestBuilder) -> Result<Answer, SendError> {
     read_answer(request).await.map_err(|error| {
-        SendError::Unavailable(anyhow::Error::new(error.without_url()).context("failed to exchange a request"))
+        SendError::Unavailable(
+            anyhow::Error::new(error.without_url()).context("failed to exchange a request"),
+        )
     })
 }
 
@@ -130,7 +134,9 @@ fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
             "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
         );
         let date = PrimitiveDateTime::parse(value, format).ok()?.assume_utc();
-        SystemTime::from(date).duration_since(now).unwrap_or(Duration::ZERO)
+        SystemTime::from(date)
+            .duration_since(now)
+            .unwrap_or(Duration::ZERO)
     };
     Some(wait.min(LONGEST_WAIT))
 }
@@ -144,7 +150,9 @@ pub(crate) fn endpoint(text: &str) -> Result<Url, &'static str> {
     let url = Url::parse(text).map_err(|_| "must be a URL")?;
     let loopback = match url.host_str() {
         Some("localhost" | "[::1]") => true,
-        Some(host) => host.parse::<std::net::Ipv4Addr>().is_ok_and(|address| address.is_loopback()),
+        Some(host) => host
+            .parse::<std::net::Ipv4Addr>()
+            .is_ok_and(|address| address.is_loopback()),
         None => false,
     };
     match url.scheme() {
@@ -213,7 +221,11 @@ impl Compression {
     ///
     /// # Errors
     /// When that thread is gone, which is at the end of the process only.
-    pub(crate) async fn apply(self, request: RequestBuilder, body: Vec<u8>) -> Result<RequestBuilder, SendError> {
+    pub(crate) async fn apply(
+        self,
+        request: RequestBuilder,
+        body: Vec<u8>,
+    ) -> Result<RequestBuilder, SendError> {
         match self {
             Self::None => Ok(request.body(body)),
             Self::Gzip => {
@@ -248,14 +260,20 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(RETRY_AFTER, value.parse().unwrap());
         // 1994-11-06T08:49:07Z
-        retry_after(&headers, SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_747))
+        retry_after(
+            &headers,
+            SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_747),
+        )
     }
 
     #[test]
     fn retry_after_is_seconds_or_a_date() {
         assert_eq!(wait("7"), Some(Duration::from_secs(7)));
         assert_eq!(wait("0"), Some(Duration::ZERO));
-        assert_eq!(wait("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::from_secs(30)));
+        assert_eq!(
+            wait("Sun, 06 Nov 1994 08:49:37 GMT"),
+            Some(Duration::from_secs(30))
+        );
         assert_eq!(wait("Sun, 06 Nov 1994 08:00:00 GMT"), Some(Duration::ZERO));
         assert_eq!(wait("999999999"), Some(LONGEST_WAIT));
         assert_eq!(wait("soon"), None);
@@ -265,12 +283,23 @@ mod tests {
 
     #[test]
     fn an_endpoint_is_https_or_loopback_and_holds_no_secret() {
-        for good in ["https://hec.example.com:8088", "http://127.0.0.1:1", "http://localhost:2/x", "http://[::1]:3"] {
+        for good in [
+            "https://hec.example.com:8088",
+            "http://127.0.0.1:1",
+            "http://localhost:2/x",
+            "http://[::1]:3",
+        ] {
             assert!(endpoint(good).is_ok(), "{good}");
         }
-        for bad in
-            ["http://hec.example.com", "hec", "ftp://a", "https://u:p@a", "https://a?token=b", "https://a#b", "http://127.0.0.1.example.com"]
-        {
+        for bad in [
+            "http://hec.example.com",
+            "hec",
+            "ftp://a",
+            "https://u:p@a",
+            "https://a?token=b",
+            "https://a#b",
+            "http://127.0.0.1.example.com",
+        ] {
             assert!(endpoint(bad).is_err(), "{bad}");
         }
     }
@@ -287,7 +316,9 @@ mod tests {
     fn gzip_comes_back_as_it_was() {
         let body = b"{\"a\":1}".repeat(1000);
         let mut back = Vec::new();
-        flate2::read::GzDecoder::new(gzip(&body).as_slice()).read_to_end(&mut back).unwrap();
+        flate2::read::GzDecoder::new(gzip(&body).as_slice())
+            .read_to_end(&mut back)
+            .unwrap();
         assert_eq!(back, body);
     }
 

@@ -13,7 +13,6 @@ use super::{Batch, Origin, Parcel, Part, catch_up::Owing, retry::Backoff};
 use crate::{
     ack::Outcome,
     deadletter::{Cause, DeadLetter, Subject},
-    digest::{hex, sha256},
     store::Store,
     telemetry::SinkCounters,
     text::shown,
@@ -164,16 +163,9 @@ fn subject_of_one(parcel: &Parcel, position: usize) -> Subject {
         Origin::Object(object) => Subject::Events {
             object: object.reference.clone(),
             ranges: vec![(index, index.saturating_add(1))],
-            sha256: event_sha256(parcel, index),
+            sha256: None,
         },
     }
-}
-
-/// Of the event as its object holds it, while its batch is still in memory.
-fn event_sha256(parcel: &Parcel, index: u32) -> Option<String> {
-    let batch = parcel.budget.as_ref()?;
-    let row = batch.events.iter().position(|span| span.index == index)?;
-    Some(hex(&sha256(&[batch.event(row)])))
 }
 
 /// Half-open ranges that cover exactly these indices, ascending.

@@ -3,20 +3,24 @@
 
 pub mod batch;
 pub mod catch_up;
+#[cfg(feature = "datadog-logs")]
+pub mod datadog_logs;
 pub mod delivery;
+#[cfg(feature = "file")]
+pub mod file;
 mod hold;
+#[cfg(any(
+    feature = "splunk-hec",
+    feature = "datadog-logs",
+    feature = "security-hub"
+))]
+pub mod http;
 mod keeper;
 pub mod rate_limit;
 pub mod retry;
-mod shipment;
-#[cfg(feature = "datadog-logs")]
-pub mod datadog_logs;
-#[cfg(feature = "file")]
-pub mod file;
-#[cfg(any(feature = "splunk-hec", feature = "datadog-logs", feature = "security-hub"))]
-pub mod http;
 #[cfg(feature = "security-hub")]
 pub mod security_hub;
+mod shipment;
 #[cfg(feature = "security-hub")]
 mod sigv4;
 #[cfg(feature = "splunk-hec")]
@@ -52,10 +56,14 @@ impl Accept {
     /// Reports a list that is empty or says two things at once.
     pub fn validate(list: &[Self], at: &str, problems: &mut crate::config::Problems) {
         if list.is_empty() {
-            problems.push(format!("{at}.accept must name at least one of events, findings, events_with_findings"));
+            problems.push(format!(
+                "{at}.accept must name at least one of events, findings, events_with_findings"
+            ));
         }
         if list.contains(&Self::Events) && list.contains(&Self::EventsWithFindings) {
-            problems.push(format!("{at}.accept must not name both events and events_with_findings"));
+            problems.push(format!(
+                "{at}.accept must not name both events and events_with_findings"
+            ));
         }
     }
 }
@@ -275,5 +283,10 @@ pub enum SendError {
 #[allow(clippy::unwrap_used, reason = "a test may panic")]
 pub(crate) fn from_toml<T: serde::de::DeserializeOwned>(text: &str) -> T {
     let file = ::config::File::from_str(text, ::config::FileFormat::Toml);
-    ::config::Config::builder().add_source(file).build().unwrap().try_deserialize().unwrap()
+    ::config::Config::builder()
+        .add_source(file)
+        .build()
+        .unwrap()
+        .try_deserialize()
+        .unwrap()
 }

@@ -55,19 +55,29 @@ impl Settings {
     /// Reports every value that cannot work.
     pub fn validate(&self, at: &str, problems: &mut Problems) {
         let region_char = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-        if self.region.is_empty() || self.region.len() > 16 || !self.region.chars().all(region_char) {
-            problems.push(format!("{at}.region must be an AWS region such as eu-central-1"));
+        if self.region.is_empty() || self.region.len() > 16 || !self.region.chars().all(region_char)
+        {
+            problems.push(format!(
+                "{at}.region must be an AWS region such as eu-central-1"
+            ));
         }
-        if self.account_id.len() != 12 || !self.account_id.bytes().all(|byte| byte.is_ascii_digit()) {
+        if self.account_id.len() != 12 || !self.account_id.bytes().all(|byte| byte.is_ascii_digit())
+        {
             problems.push(format!("{at}.account_id must be twelve digits"));
         }
         if let Some(endpoint) = &self.endpoint_url {
             http::check_endpoint(&format!("{at}.endpoint_url"), endpoint, problems);
         }
         if self.accept != [Accept::Findings] {
-            problems.push(format!("{at}.accept must be [\"findings\"]: Security Hub takes nothing else"));
+            problems.push(format!(
+                "{at}.accept must be [\"findings\"]: Security Hub takes nothing else"
+            ));
         }
-        problems.range(&format!("{at}.request_timeout_ms"), self.request_timeout_ms, 100..=600_000);
+        problems.range(
+            &format!("{at}.request_timeout_ms"),
+            self.request_timeout_ms,
+            100..=600_000,
+        );
     }
 }
 
@@ -89,9 +99,15 @@ impl SecurityHub {
     /// When `aws` has no credentials provider, or the address is none.
     pub fn new(settings: &Settings, aws: &SdkConfig) -> anyhow::Result<Self> {
         let hub = Hub::new(&settings.region, &settings.account_id);
-        let address = settings.endpoint_url.clone().unwrap_or_else(|| hub.address());
-        let base = http::endpoint(&address).map_err(|problem| anyhow::anyhow!("the endpoint {problem}"))?;
-        let provider = aws.credentials_provider().context("no AWS credentials are configured")?;
+        let address = settings
+            .endpoint_url
+            .clone()
+            .unwrap_or_else(|| hub.address());
+        let base = http::endpoint(&address)
+            .map_err(|problem| anyhow::anyhow!("the endpoint {problem}"))?;
+        let provider = aws
+            .credentials_provider()
+            .context("no AWS credentials are configured")?;
         let sts = aws_sdk_sts::config::Builder::from(aws)
             .region(aws_sdk_sts::config::Region::new(settings.region.clone()))
             .build();
@@ -108,7 +124,9 @@ impl SecurityHub {
     /// One signed request. Credentials that have run out are fetched anew, and the request is signed
     /// once more: the first one was not looked at.
     async fn call(&self, method: Method, url: &Url, body: Vec<u8>) -> Result<Answer, SendError> {
-        let answer = self.sign_and_send(method.clone(), url, body.clone()).await?;
+        let answer = self
+            .sign_and_send(method.clone(), url, body.clone())
+            .await?;
         let expired = error_code(&answer).is_some_and(|code| EXPIRED.contains(&code.as_str()));
         if expired && self.signer.forget() {
             return self.sign_and_send(method, url, body).await;
@@ -116,7 +134,12 @@ impl SecurityHub {
         Ok(answer)
     }
 
-    async fn sign_and_send(&self, method: Method, url: &Url, body: Vec<u8>) -> Result<Answer, SendError> {
+    async fn sign_and_send(
+        &self,
+        method: Method,
+        url: &Url,
+        body: Vec<u8>,
+    ) -> Result<Answer, SendError> {
         let request = self
             .signer
             .request(&self.client, method, url, body)
@@ -149,7 +172,9 @@ impl Sink for SecurityHub {
     }
 
     async fn send(&self, batch: &Batch) -> Result<Vec<Refused>, SendError> {
-        let answer = self.call(Method::POST, &self.import, batch.body(OPEN, b",", CLOSE)).await?;
+        let answer = self
+            .call(Method::POST, &self.import, batch.body(OPEN, b",", CLOSE))
+            .await?;
         if answer.is_success() {
             imported(&answer, batch)
         } else {
@@ -162,9 +187,16 @@ impl Sink for SecurityHub {
     async fn check(&self) -> anyhow::Result<String> {
         let answer = self.call(Method::GET, &self.describe, Vec::new()).await?;
         if !answer.is_success() {
-            return Err(answer.error().context("failed to describe the hub; is Security Hub CSPM enabled in this region?"));
+            return Err(answer.error().context(
+                "failed to describe the hub; is Security Hub CSPM enabled in this region?",
+            ));
         }
-        let caller = self.sts.get_caller_identity().send().await.context("failed to ask for the caller's identity")?;
+        let caller = self
+            .sts
+            .get_caller_identity()
+            .send()
+            .await
+            .context("failed to ask for the caller's identity")?;
         let account = caller.account().unwrap_or("unknown");
         anyhow::ensure!(
             account == self.hub.account(),
@@ -172,7 +204,10 @@ impl Sink for SecurityHub {
             shown(account),
             self.hub.account()
         );
-        Ok(format!("the hub of account {account} in {} is enabled", self.hub.region()))
+        Ok(format!(
+            "the hub of account {account} in {} is enabled",
+            self.hub.region()
+        ))
     }
 }
 
@@ -180,7 +215,11 @@ const OPEN: &[u8] = b"{\"Findings\":[";
 const CLOSE: &[u8] = b"]}";
 
 /// Errors that fresh credentials may mend.
-const EXPIRED: [&str; 3] = ["ExpiredToken", "ExpiredTokenException", "UnrecognizedClientException"];
+const EXPIRED: [&str; 3] = [
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "UnrecognizedClientException",
+];
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -209,24 +248,40 @@ struct Identified {
 /// What a 200 means: each finding that failed is found again by its `Id`.
 fn imported(answer: &Answer, batch: &Batch) -> Result<Vec<Refused>, SendError> {
     let Some(imported) = answer.json::<Imported>() else {
-        let error = answer.error().context("the answer does not confirm anything: is this Security Hub?");
+        let error = answer
+            .error()
+            .context("the answer does not confirm anything: is this Security Hub?");
         return Err(SendError::Misconfigured(error));
     };
     if imported.failed_count == 0 && imported.failed_findings.is_empty() {
         return Ok(Vec::new());
     }
-    if let Some(denied) = imported.failed_findings.iter().find(|failed| failed.error_code.starts_with("InvalidAccess")) {
+    if let Some(denied) = imported
+        .failed_findings
+        .iter()
+        .find(|failed| failed.error_code.starts_with("InvalidAccess"))
+    {
         let text = shown(&denied.error_message);
-        return Err(SendError::Misconfigured(anyhow::anyhow!("Security Hub denies the import: {text}")));
+        return Err(SendError::Misconfigured(anyhow::anyhow!(
+            "Security Hub denies the import: {text}"
+        )));
     }
     let ids: Vec<Option<String>> = batch
         .entries()
-        .map(|entry| serde_json::from_slice::<Identified>(entry).ok().map(|finding| finding.id))
+        .map(|entry| {
+            serde_json::from_slice::<Identified>(entry)
+                .ok()
+                .map(|finding| finding.id)
+        })
         .collect();
     let mut refused = Vec::new();
     for failed in &imported.failed_findings {
         let before = refused.len();
-        for (position, _) in ids.iter().enumerate().filter(|(_, id)| id.as_ref() == Some(&failed.id)) {
+        for (position, _) in ids
+            .iter()
+            .enumerate()
+            .filter(|(_, id)| id.as_ref() == Some(&failed.id))
+        {
             refused.push(failed.refused(position));
         }
         if refused.len() == before {
@@ -243,12 +298,21 @@ fn imported(answer: &Answer, batch: &Batch) -> Result<Vec<Refused>, SendError> {
 
 /// Something failed, and the answer does not say which: halving finds it, and repeats are harmless.
 fn unplaced() -> SendError {
-    SendError::Refused { status: 200, reason: "the answer does not say which finding failed".to_owned() }
+    SendError::Refused {
+        status: 200,
+        reason: "the answer does not say which finding failed".to_owned(),
+    }
 }
 
 impl FailedFinding {
     fn refused(&self, position: usize) -> Refused {
-        let passing = ["InternalError", "InternalException", "Throttling", "LimitExceeded", "ServiceUnavailable"];
+        let passing = [
+            "InternalError",
+            "InternalException",
+            "Throttling",
+            "LimitExceeded",
+            "ServiceUnavailable",
+        ];
         Refused {
             position,
             reason: shown(&format!("{}: {}", self.error_code, self.error_message)),
@@ -261,11 +325,20 @@ impl FailedFinding {
 fn failed(answer: &Answer) -> SendError {
     let code = error_code(answer).unwrap_or_default();
     match (answer.status, code.as_str()) {
-        (_, "LimitExceededException" | "ThrottlingException" | "Throttling" | "TooManyRequestsException") => {
-            SendError::Throttled { retry_after: answer.retry_after }
-        }
+        (
+            _,
+            "LimitExceededException"
+            | "ThrottlingException"
+            | "Throttling"
+            | "TooManyRequestsException",
+        ) => SendError::Throttled {
+            retry_after: answer.retry_after,
+        },
         (400, "InvalidInputException" | "ValidationException" | "SerializationException") => {
-            SendError::Refused { status: 400, reason: shown(&format!("{code}: {}", message(answer))) }
+            SendError::Refused {
+                status: 400,
+                reason: shown(&format!("{code}: {}", message(answer))),
+            }
         }
         _ => answer.decision(),
     }
@@ -283,15 +356,25 @@ struct ErrorBody {
 
 /// The name of the error, from the header or the body, without its namespace and what follows a colon.
 fn error_code(answer: &Answer) -> Option<String> {
-    let header = answer.headers.get("x-amzn-errortype").and_then(|value| value.to_str().ok());
-    let body = || answer.json::<ErrorBody>().and_then(|body| body.kind.or(body.code));
+    let header = answer
+        .headers
+        .get("x-amzn-errortype")
+        .and_then(|value| value.to_str().ok());
+    let body = || {
+        answer
+            .json::<ErrorBody>()
+            .and_then(|body| body.kind.or(body.code))
+    };
     let name = header.map(str::to_owned).or_else(body)?;
     let name = name.split(':').next().unwrap_or_default();
     Some(name.rsplit('#').next().unwrap_or_default().to_owned())
 }
 
 fn message(answer: &Answer) -> String {
-    answer.json::<ErrorBody>().and_then(|body| body.message).unwrap_or_default()
+    answer
+        .json::<ErrorBody>()
+        .and_then(|body| body.message)
+        .unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -310,12 +393,26 @@ mod tests {
     fn batch(ids: &[&str]) -> Batch {
         let parts = ids.iter().map(|id| {
             let data = format!("{{\"Id\":\"{id}\"}}");
-            let entry = Entry { start: 0, end: u32::try_from(data.len()).unwrap(), index: 0 };
-            let parcel =
-                Parcel { origin: Origin::Finding((*id).into()), data: data.into(), entries: vec![entry], budget: None };
-            Part { parcel: Arc::new(parcel), entries: 0..1, ack: ack::channel().0 }
+            let entry = Entry {
+                start: 0,
+                end: u32::try_from(data.len()).unwrap(),
+                index: 0,
+            };
+            let parcel = Parcel {
+                origin: Origin::Finding((*id).into()),
+                data: data.into(),
+                entries: vec![entry],
+                budget: None,
+            };
+            Part {
+                parcel: Arc::new(parcel),
+                entries: 0..1,
+                ack: ack::channel().0,
+            }
         });
-        Batch { parts: parts.collect() }
+        Batch {
+            parts: parts.collect(),
+        }
     }
 
     fn answer(status: u16, kind: &str, body: &str) -> Answer {
@@ -323,7 +420,12 @@ mod tests {
         if !kind.is_empty() {
             headers.insert("x-amzn-errortype", HeaderValue::from_str(kind).unwrap());
         }
-        Answer { status, retry_after: None, headers, body: body.as_bytes().to_vec() }
+        Answer {
+            status,
+            retry_after: None,
+            headers,
+            body: body.as_bytes().to_vec(),
+        }
     }
 
     fn failures(failed: &[(&str, &str)]) -> Answer {
@@ -337,9 +439,15 @@ mod tests {
 
     #[test]
     fn failed_findings_are_found_again_by_their_id() {
-        let refused =
-            imported(&failures(&[("c", "InvalidInput"), ("a", "InternalError")]), &batch(&["a", "b", "c"])).unwrap();
-        let seen: Vec<_> = refused.iter().map(|refused| (refused.position, refused.retry)).collect();
+        let refused = imported(
+            &failures(&[("c", "InvalidInput"), ("a", "InternalError")]),
+            &batch(&["a", "b", "c"]),
+        )
+        .unwrap();
+        let seen: Vec<_> = refused
+            .iter()
+            .map(|refused| (refused.position, refused.retry))
+            .collect();
         assert_eq!(seen, [(0, true), (2, false)]);
         assert_eq!(refused[1].reason, "InvalidInput: m");
     }
@@ -348,7 +456,10 @@ mod tests {
     fn a_failure_that_cannot_be_placed_is_found_by_halving() {
         let unknown = imported(&failures(&[("x", "InvalidInput")]), &batch(&["a"]));
         assert!(matches!(unknown, Err(SendError::Refused { .. })));
-        let counted = imported(&answer(200, "", r#"{"FailedCount":1,"SuccessCount":0}"#), &batch(&["a"]));
+        let counted = imported(
+            &answer(200, "", r#"{"FailedCount":1,"SuccessCount":0}"#),
+            &batch(&["a"]),
+        );
         assert!(matches!(counted, Err(SendError::Refused { .. })));
     }
 
@@ -356,7 +467,10 @@ mod tests {
     fn denied_access_is_a_fault_of_the_configuration() {
         let denied = imported(&failures(&[("a", "InvalidAccess")]), &batch(&["a"]));
         assert!(matches!(denied, Err(SendError::Misconfigured(_))));
-        assert!(matches!(imported(&answer(200, "", "<html>"), &batch(&["a"])), Err(SendError::Misconfigured(_))));
+        assert!(matches!(
+            imported(&answer(200, "", "<html>"), &batch(&["a"])),
+            Err(SendError::Misconfigured(_))
+        ));
     }
 
     #[test]
@@ -364,9 +478,17 @@ mod tests {
         for (status, kind, expected) in [
             (429, "LimitExceededException", "throttled"),
             (429, "", "throttled"),
-            (400, "ThrottlingException:http://internal.amazon.com/", "throttled"),
+            (
+                400,
+                "ThrottlingException:http://internal.amazon.com/",
+                "throttled",
+            ),
             (400, "InvalidInputException", "refused"),
-            (400, "com.amazonaws.securityhub#InvalidInputException", "refused"),
+            (
+                400,
+                "com.amazonaws.securityhub#InvalidInputException",
+                "refused",
+            ),
             (400, "", "misconfigured"),
             (401, "InvalidAccessException", "misconfigured"),
             (403, "AccessDeniedException", "misconfigured"),
@@ -391,8 +513,14 @@ mod tests {
 
     #[test]
     fn the_name_of_an_error_is_found_in_header_and_body() {
-        assert_eq!(error_code(&answer(400, "", r#"{"__type":"a.b#C","Message":"m"}"#)).as_deref(), Some("C"));
-        assert_eq!(error_code(&answer(400, "", r#"{"Code":"C"}"#)).as_deref(), Some("C"));
+        assert_eq!(
+            error_code(&answer(400, "", r#"{"__type":"a.b#C","Message":"m"}"#)).as_deref(),
+            Some("C")
+        );
+        assert_eq!(
+            error_code(&answer(400, "", r#"{"Code":"C"}"#)).as_deref(),
+            Some("C")
+        );
         assert_eq!(error_code(&answer(400, "", "<html>")), None);
         assert_eq!(message(&answer(400, "", r#"{"Message":"m"}"#)), "m");
     }

@@ -31,8 +31,17 @@ pub(crate) struct Signer {
 }
 
 impl Signer {
-    pub(crate) fn new(service: &'static str, region: &str, provider: SharedCredentialsProvider) -> Self {
-        Self { service, region: region.to_owned(), provider, current: Mutex::new(None) }
+    pub(crate) fn new(
+        service: &'static str,
+        region: &str,
+        provider: SharedCredentialsProvider,
+    ) -> Self {
+        Self {
+            service,
+            region: region.to_owned(),
+            provider,
+            current: Mutex::new(None),
+        }
     }
 
     /// A request with a JSON body, signed now.
@@ -57,10 +66,16 @@ impl Signer {
             .context("failed to prepare a signature")?
             .into();
         let headers = [("content-type", "application/json")];
-        let signable =
-            SignableRequest::new(method.as_str(), url.as_str(), headers.into_iter(), SignableBody::Bytes(&body))
-                .context("failed to prepare a request for signing")?;
-        let (instructions, _) = sign(signable, &params).context("failed to sign a request")?.into_parts();
+        let signable = SignableRequest::new(
+            method.as_str(),
+            url.as_str(),
+            headers.into_iter(),
+            SignableBody::Bytes(&body),
+        )
+        .context("failed to prepare a request for signing")?;
+        let (instructions, _) = sign(signable, &params)
+            .context("failed to sign a request")?
+            .into_parts();
         let mut request = client.request(method, url.clone());
         for (name, value) in headers.into_iter().chain(instructions.headers()) {
             request = request.header(name, value);
@@ -71,7 +86,11 @@ impl Signer {
     /// Forgets the credentials that the service says are no longer good. False where there are none to
     /// forget, so that asking once more would change nothing.
     pub(crate) fn forget(&self) -> bool {
-        self.current.lock().unwrap_or_else(PoisonError::into_inner).take().is_some()
+        self.current
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+            .is_some()
     }
 
     async fn credentials(&self) -> anyhow::Result<Credentials> {

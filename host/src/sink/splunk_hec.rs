@@ -101,7 +101,9 @@ impl Settings {
     pub fn validate(&self, at: &str, problems: &mut Problems) {
         http::check_endpoint(&format!("{at}.endpoint"), &self.endpoint, problems);
         if http::secret_source(self.token_file.as_ref(), self.token_env.as_ref()).is_none() {
-            problems.push(format!("{at} must have exactly one of token_file and token_env"));
+            problems.push(format!(
+                "{at} must have exactly one of token_file and token_env"
+            ));
         }
         Accept::validate(&self.accept, at, problems);
         let names = [
@@ -118,8 +120,16 @@ impl Settings {
             }
         }
         let key = |name| format!("{at}.{name}");
-        problems.range(&key("max_request_bytes"), self.max_request_bytes, 10_000..=MOST_BYTES);
-        problems.range(&key("request_timeout_ms"), self.request_timeout_ms, 100..=600_000);
+        problems.range(
+            &key("max_request_bytes"),
+            self.max_request_bytes,
+            10_000..=MOST_BYTES,
+        );
+        problems.range(
+            &key("request_timeout_ms"),
+            self.request_timeout_ms,
+            100..=600_000,
+        );
     }
 }
 
@@ -179,7 +189,8 @@ impl Sink for SplunkHec {
 
     fn encode_event(&self, event: &EventView<'_>, out: &mut Vec<u8>) -> Result<(), Unencodable> {
         let object = event.object();
-        self.envelope.open(event.time_ms(), &object.url, object.kind, out);
+        self.envelope
+            .open(event.time_ms(), &object.url, object.kind, out);
         event.write(b"", out);
         out.push(b'}');
         Ok(())
@@ -191,7 +202,10 @@ impl Sink for SplunkHec {
     }
 
     async fn send(&self, batch: &Batch) -> Result<Vec<Refused>, SendError> {
-        let request = self.compression.apply(self.post(), batch.body(b"", b"", b"")).await?;
+        let request = self
+            .compression
+            .apply(self.post(), batch.body(b"", b"", b""))
+            .await?;
         judge(&http::exchange(request).await?, batch.len())
     }
 
@@ -205,8 +219,14 @@ impl Sink for SplunkHec {
         let answer = http::exchange(self.post().body("")).await?;
         match answer.json::<Reply>().map(|reply| reply.code) {
             Some(5) => Ok(format!("{} takes the token", self.events)),
-            Some(code) => anyhow::bail!("the collector answered {} with code {code}: {}", answer.status, meaning(code)),
-            None => Err(answer.error().context("this is not the answer of an HTTP Event Collector")),
+            Some(code) => anyhow::bail!(
+                "the collector answered {} with code {code}: {}",
+                answer.status,
+                meaning(code)
+            ),
+            None => Err(answer
+                .error()
+                .context("this is not the answer of an HTTP Event Collector")),
         }
     }
 }
@@ -257,10 +277,20 @@ impl Envelope {
             severity: &'a str,
         }
         let own = format!("sluicegate:{}", finding.plugin);
-        let source = if finding.event.object_url.is_empty() { &own } else { &finding.event.object_url };
+        let source = if finding.event.object_url.is_empty() {
+            &own
+        } else {
+            &finding.event.object_url
+        };
         self.head(Some(finding.last_ms), source, &self.finding, out);
         out.extend_from_slice(b",\"fields\":");
-        write_json(&Fields { rule_id: &finding.rule, severity: finding.severity.as_str() }, out);
+        write_json(
+            &Fields {
+                rule_id: &finding.rule,
+                severity: finding.severity.as_str(),
+            },
+            out,
+        );
         out.extend_from_slice(b",\"event\":");
         write_json(&Document::from(finding), out);
         out.push(b'}');
@@ -319,16 +349,25 @@ fn judge(answer: &Answer, entries: usize) -> Result<Vec<Refused>, SendError> {
     match code {
         // 24 and 25 say that queues fill up; what was sent is accepted all the same.
         0 | 24 | 25 if answer.is_success() => Ok(Vec::new()),
-        1..=4 | 7 | 10 | 11 | 14 | 16 | 17 | 21 | 22 => {
-            Err(SendError::Misconfigured(anyhow::anyhow!("the collector answered {} with {}", answer.status, reason())))
-        }
+        1..=4 | 7 | 10 | 11 | 14 | 16 | 17 | 21 | 22 => Err(SendError::Misconfigured(
+            anyhow::anyhow!("the collector answered {} with {}", answer.status, reason()),
+        )),
         6 | 12 | 13 | 15 if answer.status == 400 => match reply.invalid_event_number {
-            Some(position) if position < entries => Err(SendError::RefusedEntry { position, reason: reason() }),
-            _ => Err(SendError::Refused { status: 400, reason: reason() }),
+            Some(position) if position < entries => Err(SendError::RefusedEntry {
+                position,
+                reason: reason(),
+            }),
+            _ => Err(SendError::Refused {
+                status: 400,
+                reason: reason(),
+            }),
         },
         // Codes of later versions: their status says what to do.
         _ if answer.is_success() => Ok(Vec::new()),
-        _ if answer.status == 400 => Err(SendError::Refused { status: 400, reason: reason() }),
+        _ if answer.status == 400 => Err(SendError::Refused {
+            status: 400,
+            reason: reason(),
+        }),
         _ => Err(answer.decision()),
     }
 }
@@ -338,7 +377,9 @@ fn judge(answer: &Answer, entries: usize) -> Result<Vec<Refused>, SendError> {
 fn unspoken(answer: &Answer) -> SendError {
     match answer.status {
         200..=299 => SendError::Misconfigured(
-            answer.error().context("the answer does not confirm anything: is this an HTTP Event Collector?"),
+            answer
+                .error()
+                .context("the answer does not confirm anything: is this an HTTP Event Collector?"),
         ),
         _ => answer.decision(),
     }
@@ -376,7 +417,10 @@ fn meaning(code: u16) -> &'static str {
         "the queue is at capacity",
         "the acknowledgement channel is at capacity",
     ];
-    MEANINGS.get(usize::from(code)).copied().unwrap_or("a code that this version does not know")
+    MEANINGS
+        .get(usize::from(code))
+        .copied()
+        .unwrap_or("a code that this version does not know")
 }
 
 #[cfg(test)]
@@ -387,7 +431,9 @@ mod tests {
     use super::*;
 
     fn settings(toml: &str) -> Settings {
-        crate::sink::from_toml(&format!("endpoint = \"https://hec.example.com\"\ntoken_env = \"T\"\n{toml}"))
+        crate::sink::from_toml(&format!(
+            "endpoint = \"https://hec.example.com\"\ntoken_env = \"T\"\n{toml}"
+        ))
     }
 
     fn opened(settings: &Settings, time_ms: Option<i64>, kind: ObjectKind) -> String {
@@ -400,8 +446,14 @@ mod tests {
     fn time_is_whole_seconds_with_milliseconds_only_where_there_are_some() {
         let time = |ms| opened(&settings(""), ms, ObjectKind::Log);
         let rest = r#""source":"s3://b/k","sourcetype":"aws:cloudtrail","event":"#;
-        assert_eq!(time(Some(1_666_211_618_000)), format!(r#"{{"time":1666211618,{rest}"#));
-        assert_eq!(time(Some(1_666_211_618_007)), format!(r#"{{"time":1666211618.007,{rest}"#));
+        assert_eq!(
+            time(Some(1_666_211_618_000)),
+            format!(r#"{{"time":1666211618,{rest}"#)
+        );
+        assert_eq!(
+            time(Some(1_666_211_618_007)),
+            format!(r#"{{"time":1666211618.007,{rest}"#)
+        );
         assert_eq!(time(None), format!("{{{rest}"));
         assert_eq!(time(Some(-1)), format!("{{{rest}"));
     }
@@ -413,12 +465,22 @@ mod tests {
             opened(&settings, None, ObjectKind::Insight),
             r#"{"host":"h","index":"a\"b","source":"s3://b/k","sourcetype":"i","event":"#
         );
-        assert!(opened(&settings, None, ObjectKind::Aggregated).contains(r#""aws:cloudtrail:aggregated""#));
-        assert!(opened(&settings, None, ObjectKind::NetworkActivity).contains(r#""aws:cloudtrail""#));
+        assert!(
+            opened(&settings, None, ObjectKind::Aggregated)
+                .contains(r#""aws:cloudtrail:aggregated""#)
+        );
+        assert!(
+            opened(&settings, None, ObjectKind::NetworkActivity).contains(r#""aws:cloudtrail""#)
+        );
     }
 
     fn answer(status: u16, body: &str) -> Answer {
-        Answer { status, retry_after: None, headers: HeaderMap::new(), body: body.as_bytes().to_vec() }
+        Answer {
+            status,
+            retry_after: None,
+            headers: HeaderMap::new(),
+            body: body.as_bytes().to_vec(),
+        }
     }
 
     /// What is done, in a word.
@@ -467,7 +529,11 @@ mod tests {
             (429, 27, "throttled"),
         ];
         for (status, code, expected) in table {
-            assert_eq!(decision(status, &format!(r#"{{"text":"t","code":{code}}}"#)), expected, "code {code}");
+            assert_eq!(
+                decision(status, &format!(r#"{{"text":"t","code":{code}}}"#)),
+                expected,
+                "code {code}"
+            );
         }
     }
 
@@ -477,15 +543,26 @@ mod tests {
             let body = format!(r#"{{"text":"t","code":{code},"invalid-event-number":3}}"#);
             assert_eq!(decision(400, &body), "entry 3");
         }
-        assert_eq!(decision(400, r#"{"text":"t","code":6,"invalid-event-number":10}"#), "refused");
+        assert_eq!(
+            decision(400, r#"{"text":"t","code":6,"invalid-event-number":10}"#),
+            "refused"
+        );
     }
 
     #[test]
     fn unknown_codes_follow_their_status() {
-        for (status, expected) in
-            [(200, "accepted 0"), (400, "refused"), (403, "misconfigured"), (429, "throttled"), (503, "unavailable")]
-        {
-            assert_eq!(decision(status, r#"{"text":"t","code":99}"#), expected, "{status}");
+        for (status, expected) in [
+            (200, "accepted 0"),
+            (400, "refused"),
+            (403, "misconfigured"),
+            (429, "throttled"),
+            (503, "unavailable"),
+        ] {
+            assert_eq!(
+                decision(status, r#"{"text":"t","code":99}"#),
+                expected,
+                "{status}"
+            );
         }
     }
 
@@ -507,7 +584,11 @@ mod tests {
             (502, "unavailable"),
             (504, "unavailable"),
         ] {
-            assert_eq!(decision(status, "<html>\u{1b}[31mno</html>"), expected, "{status}");
+            assert_eq!(
+                decision(status, "<html>\u{1b}[31mno</html>"),
+                expected,
+                "{status}"
+            );
         }
     }
 
@@ -519,7 +600,12 @@ mod tests {
         let mut problems = Problems::default();
         bad.validate("sinks.splunk", &mut problems);
         assert_eq!(problems.lines().len(), 5, "{problems:?}");
-        assert!(problems.lines().iter().all(|line| line.starts_with("sinks.splunk")));
+        assert!(
+            problems
+                .lines()
+                .iter()
+                .all(|line| line.starts_with("sinks.splunk"))
+        );
         let mut none = Problems::default();
         settings("").validate("sinks.splunk", &mut none);
         assert!(none.is_empty(), "{none:?}");

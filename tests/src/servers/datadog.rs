@@ -46,8 +46,13 @@ struct Server {
 impl Datadog {
     /// An intake with one API key.
     pub async fn start() -> Self {
-        let server = Arc::new(Server { shared: Shared::default() });
-        Self { address: serve(Arc::clone(&server)).await, server }
+        let server = Arc::new(Server {
+            shared: Shared::default(),
+        });
+        Self {
+            address: serve(Arc::clone(&server)).await,
+            server,
+        }
     }
 
     /// Base address, for the intake and for the API.
@@ -86,7 +91,10 @@ impl Datadog {
     /// All accepted logs, once there are at least so many.
     pub async fn wait_for(&self, count: usize) -> Vec<Log> {
         let enough = || locked(&self.server.shared.accepted).len() >= count;
-        self.server.shared.wait_until(&format!("{count} logs"), enough).await;
+        self.server
+            .shared
+            .wait_until(&format!("{count} logs"), enough)
+            .await;
         self.received()
     }
 
@@ -105,7 +113,10 @@ impl Datadog {
 }
 
 fn error(status: u16, title: &str) -> Response {
-    json(status, &serde_json::json!({ "errors": [{ "status": status.to_string(), "title": title }] }))
+    json(
+        status,
+        &serde_json::json!({ "errors": [{ "status": status.to_string(), "title": title }] }),
+    )
 }
 
 impl Serve for Server {
@@ -131,7 +142,8 @@ impl Serve for Server {
 impl Server {
     fn accept(&self, request: &Request) -> Response {
         if request.uri.path() != "/api/v2/logs" {
-            self.shared.violation(format!("no such address: {}", request.uri.path()));
+            self.shared
+                .violation(format!("no such address: {}", request.uri.path()));
             return page(404, "Not Found");
         }
         if request.method != Method::POST {
@@ -162,7 +174,8 @@ impl Server {
         if let Some(problem) = logs.iter().find_map(|log| malformed(log.get())) {
             return self.refuse(400, &problem);
         }
-        self.shared.accept(logs.iter().filter_map(|log| self.keep(log.get())));
+        self.shared
+            .accept(logs.iter().filter_map(|log| self.keep(log.get())));
         json(202, &serde_json::json!({}))
     }
 
@@ -174,16 +187,20 @@ impl Server {
     /// What becomes of a log after the 202, which comes in any case.
     fn keep(&self, text: &str) -> Option<Log> {
         if text.len() > MAX_LOG_BYTES {
-            self.shared.violation(format!("a log of {} bytes was truncated", text.len()));
+            self.shared
+                .violation(format!("a log of {} bytes was truncated", text.len()));
         }
         let log: Value = serde_json::from_str(text).expect("checked before");
         if let Some(date) = date(&log)
             && !timely(date)
         {
-            self.shared.violation("a log is older than 18 hours or more than 2 hours ahead");
+            self.shared
+                .violation("a log is older than 18 hours or more than 2 hours ahead");
             return None;
         }
-        Some(Log { text: text.to_owned() })
+        Some(Log {
+            text: text.to_owned(),
+        })
     }
 }
 
@@ -193,11 +210,19 @@ fn malformed(text: &str) -> Option<String> {
         return Some("a log is not an object".to_owned());
     };
     let names = root_names(text);
-    if let Some(twice) = names.iter().enumerate().find(|(at, name)| names[..*at].contains(name)) {
+    if let Some(twice) = names
+        .iter()
+        .enumerate()
+        .find(|(at, name)| names[..*at].contains(name))
+    {
         return Some(format!("the root member {} comes twice", twice.1));
     }
     for reserved in ["ddsource", "service"] {
-        if !log.get(reserved).and_then(Value::as_str).is_some_and(|text| !text.is_empty()) {
+        if !log
+            .get(reserved)
+            .and_then(Value::as_str)
+            .is_some_and(|text| !text.is_empty())
+        {
             return Some(format!("{reserved} is missing"));
         }
     }
@@ -208,7 +233,10 @@ fn malformed(text: &str) -> Option<String> {
         }
     }
     let tags = log.get("ddtags").and_then(Value::as_str).unwrap_or("a:b");
-    let well_formed = |tag: &str| tag.split_once(':').is_some_and(|(name, value)| !name.is_empty() && !value.is_empty());
+    let well_formed = |tag: &str| {
+        tag.split_once(':')
+            .is_some_and(|(name, value)| !name.is_empty() && !value.is_empty())
+    };
     (!tags.split(',').all(well_formed)).then(|| "ddtags is not a list of name:value".to_owned())
 }
 
@@ -222,7 +250,10 @@ fn root_names(text: &str) -> Vec<String> {
             f.write_str("an object")
         }
 
-        fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        fn visit_map<A: serde::de::MapAccess<'de>>(
+            self,
+            mut map: A,
+        ) -> Result<Self::Value, A::Error> {
             let mut names = Vec::new();
             while let Some((name, _)) = map.next_entry::<String, serde::de::IgnoredAny>()? {
                 names.push(name);
@@ -231,23 +262,33 @@ fn root_names(text: &str) -> Vec<String> {
         }
     }
     use serde::Deserializer as _;
-    serde_json::Deserializer::from_str(text).deserialize_map(Names).unwrap_or_default()
+    serde_json::Deserializer::from_str(text)
+        .deserialize_map(Names)
+        .unwrap_or_default()
 }
 
 /// The date that the intake gives a log: the first default attribute that holds one.
 fn date(log: &Value) -> Option<SystemTime> {
     let parse = |value: &Value| match value {
         Value::Number(ms) => Some(SystemTime::UNIX_EPOCH + Duration::from_millis(ms.as_u64()?)),
-        Value::String(text) => OffsetDateTime::parse(text, &Rfc3339).ok().map(SystemTime::from),
+        Value::String(text) => OffsetDateTime::parse(text, &Rfc3339)
+            .ok()
+            .map(SystemTime::from),
         _ => None,
     };
-    ["timestamp", "date", "_timestamp", "Timestamp", "eventTime", "published_date"]
-        .iter()
-        .find_map(|name| log.get(name).and_then(parse))
+    [
+        "timestamp",
+        "date",
+        "_timestamp",
+        "Timestamp",
+        "eventTime",
+        "published_date",
+    ]
+    .iter()
+    .find_map(|name| log.get(name).and_then(parse))
 }
 
 fn timely(date: SystemTime) -> bool {
     let now = SystemTime::now();
     date >= now - Duration::from_secs(18 * 3600) && date <= now + Duration::from_secs(2 * 3600)
 }
-

@@ -63,7 +63,10 @@ impl Splunk {
             keeps_before_invalid: AtomicBool::new(false),
             token_enabled: AtomicBool::new(true),
         });
-        Self { address: serve(Arc::clone(&server)).await, server }
+        Self {
+            address: serve(Arc::clone(&server)).await,
+            server,
+        }
     }
 
     /// Base address.
@@ -105,7 +108,9 @@ impl Splunk {
 
     /// Indexes the events before an invalid one, as the real one may.
     pub fn keep_events_before_an_invalid_one(&self) {
-        self.server.keeps_before_invalid.store(true, Ordering::SeqCst);
+        self.server
+            .keeps_before_invalid
+            .store(true, Ordering::SeqCst);
     }
 
     /// Most uncompressed bytes of a request.
@@ -122,7 +127,10 @@ impl Splunk {
     /// All accepted events, once there are at least so many.
     pub async fn wait_for(&self, count: usize) -> Vec<HecEvent> {
         let enough = || locked(&self.server.shared.accepted).len() >= count;
-        self.server.shared.wait_until(&format!("{count} events"), enough).await;
+        self.server
+            .shared
+            .wait_until(&format!("{count} events"), enough)
+            .await;
         self.received()
     }
 
@@ -149,11 +157,21 @@ struct Refusal {
 
 impl Refusal {
     fn new(status: u16, code: u16, text: &'static str) -> Self {
-        Self { status, code, text, number: None }
+        Self {
+            status,
+            code,
+            text,
+            number: None,
+        }
     }
 
     fn of(number: usize, code: u16, text: &'static str) -> Self {
-        Self { status: 400, code, text, number: Some(number) }
+        Self {
+            status: 400,
+            code,
+            text,
+            number: Some(number),
+        }
     }
 
     fn response(&self) -> Response {
@@ -189,7 +207,10 @@ impl Serve for Server {
         let path = request.uri.path();
         if path.starts_with("/services/collector/health") {
             return if request.method == Method::GET {
-                json(200, &serde_json::json!({ "text": "HEC is healthy", "code": 17 }))
+                json(
+                    200,
+                    &serde_json::json!({ "text": "HEC is healthy", "code": 17 }),
+                )
             } else {
                 page(405, "Method Not Allowed")
             };
@@ -198,7 +219,10 @@ impl Serve for Server {
         if let Some(answer) = request.play(&fault).await {
             return answer;
         }
-        if !matches!(path, "/services/collector" | "/services/collector/event" | "/services/collector/event/1.0") {
+        if !matches!(
+            path,
+            "/services/collector" | "/services/collector/event" | "/services/collector/event/1.0"
+        ) {
             self.shared.violation(format!("no such address: {path}"));
             return page(404, "The requested URL was not found on this server.");
         }
@@ -211,7 +235,8 @@ impl Serve for Server {
             Ok(()) => json(200, &serde_json::json!({ "text": "Success", "code": 0 })),
             Err(Ok(refusal)) => {
                 if !matches!(fault, Fault::InvalidEvent(_)) {
-                    self.shared.violation(format!("code {}: {}", refusal.code, refusal.text));
+                    self.shared
+                        .violation(format!("code {}: {}", refusal.code, refusal.text));
                 }
                 refusal.response()
             }
@@ -224,24 +249,32 @@ impl Server {
     fn accept(&self, request: &Request, fault: &Fault) -> Result<(), Result<Refusal, Response>> {
         self.authorize(request).map_err(Ok)?;
         if !request.is_json() {
-            self.shared.violation("the content type is not application/json");
+            self.shared
+                .violation("the content type is not application/json");
             return Err(Err(page(415, "Unsupported Media Type")));
         }
         let Some(body) = request.plain_body() else {
-            self.shared.violation("the content encoding is unknown or broken");
+            self.shared
+                .violation("the content encoding is unknown or broken");
             return Err(Err(page(415, "Unsupported Media Type")));
         };
         if body.len() > self.max_bytes.load(Ordering::SeqCst) {
-            self.shared.violation(format!("{} bytes in a request", body.len()));
+            self.shared
+                .violation(format!("{} bytes in a request", body.len()));
             return Err(Err(page(413, "Request Entity Too Large")));
         }
         let mut events = Vec::new();
-        for (number, envelope) in serde_json::Deserializer::from_slice(&body).into_iter::<&RawValue>().enumerate() {
+        for (number, envelope) in serde_json::Deserializer::from_slice(&body)
+            .into_iter::<&RawValue>()
+            .enumerate()
+        {
             let event = envelope
                 .map_err(|_| Refusal::of(number, 6, "Invalid data format"))
                 .and_then(|text| self.event(number, text))
                 .and_then(|event| match fault {
-                    Fault::InvalidEvent(at) if *at == number => Err(Refusal::of(number, 6, "Invalid data format")),
+                    Fault::InvalidEvent(at) if *at == number => {
+                        Err(Refusal::of(number, 6, "Invalid data format"))
+                    }
                     _ => Ok(event),
                 });
             match event {
@@ -262,8 +295,16 @@ impl Server {
     }
 
     fn authorize(&self, request: &Request) -> Result<(), Refusal> {
-        if request.uri.query().is_some_and(|query| query.contains("token=")) {
-            return Err(Refusal::new(400, 16, "Query string authorization is not enabled"));
+        if request
+            .uri
+            .query()
+            .is_some_and(|query| query.contains("token="))
+        {
+            return Err(Refusal::new(
+                400,
+                16,
+                "Query string authorization is not enabled",
+            ));
         }
         let Some(authorization) = request.header("authorization") else {
             return Err(Refusal::new(401, 2, "Token is required"));
@@ -277,7 +318,9 @@ impl Server {
         if !self.token_enabled.load(Ordering::SeqCst) {
             return Err(Refusal::new(403, 1, "Token disabled"));
         }
-        if self.wants_channel.load(Ordering::SeqCst) && request.header("x-splunk-request-channel").is_none() {
+        if self.wants_channel.load(Ordering::SeqCst)
+            && request.header("x-splunk-request-channel").is_none()
+        {
             return Err(Refusal::new(400, 10, "Data channel is missing"));
         }
         Ok(())
@@ -286,17 +329,23 @@ impl Server {
     fn event(&self, number: usize, text: &RawValue) -> Result<HecEvent, Refusal> {
         // Arrays happen to be taken by some versions; the contract is one object after the other.
         let envelope: Envelope<'_> = match text.get().as_bytes().first() {
-            Some(b'{') => serde_json::from_str(text.get()).map_err(|_| Refusal::of(number, 6, "Invalid data format"))?,
+            Some(b'{') => serde_json::from_str(text.get())
+                .map_err(|_| Refusal::of(number, 6, "Invalid data format"))?,
             _ => return Err(Refusal::of(number, 6, "Invalid data format")),
         };
-        let event = envelope.event.ok_or_else(|| Refusal::of(number, 12, "Event field is required"))?;
+        let event = envelope
+            .event
+            .ok_or_else(|| Refusal::of(number, 12, "Event field is required"))?;
         if matches!(event.get(), "\"\"" | "null") {
             return Err(Refusal::of(number, 13, "Event field cannot be blank"));
         }
         if let Some(time) = envelope.time {
             let text = time.get().trim_matches('"');
             // Seconds; what looks like milliseconds would be filed in the far future.
-            let seconds = text.parse::<f64>().ok().filter(|seconds| (0.0..1e11).contains(seconds));
+            let seconds = text
+                .parse::<f64>()
+                .ok()
+                .filter(|seconds| (0.0..1e11).contains(seconds));
             seconds.ok_or_else(|| Refusal::of(number, 6, "Invalid data format"))?;
         }
         if let Some(index) = &envelope.index
@@ -329,5 +378,9 @@ fn check_fields(text: &str) -> Result<(), (u16, &'static str)> {
         serde_json::Value::Array(items) => items.iter().all(serde_json::Value::is_string),
         _ => false,
     };
-    if fields.values().all(flat) { Ok(()) } else { Err((15, "Error in handling indexed fields")) }
+    if fields.values().all(flat) {
+        Ok(())
+    } else {
+        Err((15, "Error in handling indexed fields"))
+    }
 }

@@ -89,9 +89,11 @@ impl Faults {
             return fault;
         }
         match &mut self.random {
-            Some(random) if random.dice.f64() < random.share => {
-                random.dice.choice(&random.faults).cloned().unwrap_or(Fault::None)
-            }
+            Some(random) if random.dice.f64() < random.share => random
+                .dice
+                .choice(&random.faults)
+                .cloned()
+                .unwrap_or(Fault::None),
             _ => Fault::None,
         }
     }
@@ -128,7 +130,11 @@ impl<T: Clone> Shared<T> {
     }
 
     fn fail_share(&self, share: f64, faults: Vec<Fault>, seed: u64) {
-        locked(&self.faults).random = Some(Random { share, faults, dice: fastrand::Rng::with_seed(seed) });
+        locked(&self.faults).random = Some(Random {
+            share,
+            faults,
+            dice: fastrand::Rng::with_seed(seed),
+        });
     }
 
     fn heal(&self) {
@@ -161,7 +167,11 @@ impl<T: Clone> Shared<T> {
             }
         };
         let in_time = tokio::time::timeout(Duration::from_secs(30), waiting).await;
-        assert!(in_time.is_ok(), "{what} did not arrive within 30 s; violations: {:?}", locked(&self.violations));
+        assert!(
+            in_time.is_ok(),
+            "{what} did not arrive within 30 s; violations: {:?}",
+            locked(&self.violations)
+        );
     }
 }
 
@@ -185,7 +195,9 @@ impl Request {
             None | Some("identity") => Some(self.body.to_vec()),
             Some("gzip") => {
                 let mut plain = Vec::new();
-                flate2::read::GzDecoder::new(&self.body[..]).read_to_end(&mut plain).ok()?;
+                flate2::read::GzDecoder::new(&self.body[..])
+                    .read_to_end(&mut plain)
+                    .ok()?;
                 Some(plain)
             }
             Some(_) => None,
@@ -194,7 +206,10 @@ impl Request {
 
     fn is_json(&self) -> bool {
         let content_type = self.header("content-type").unwrap_or_default();
-        content_type.split(';').next().is_some_and(|kind| kind.trim() == "application/json")
+        content_type
+            .split(';')
+            .next()
+            .is_some_and(|kind| kind.trim() == "application/json")
     }
 
     /// Plays a fault that answers without looking at the request. `None` where the server goes on.
@@ -207,7 +222,9 @@ impl Request {
             }
             Fault::Reset => Some(self.connection.reset()),
             Fault::Timeout => std::future::pending().await,
-            Fault::ResetAfter | Fault::None | Fault::InvalidEvent(_) | Fault::FailedFinding(..) => None,
+            Fault::ResetAfter | Fault::None | Fault::InvalidEvent(_) | Fault::FailedFinding(..) => {
+                None
+            }
         }
     }
 }
@@ -218,12 +235,19 @@ fn code(status: u16) -> StatusCode {
 
 /// What the services answer when it is not their own code that answers.
 fn page(status: u16, text: &str) -> Response {
-    let body = format!("<!doctype html><html><head><title>{status}</title></head><body>{text}</body></html>");
+    let body = format!(
+        "<!doctype html><html><head><title>{status}</title></head><body>{text}</body></html>"
+    );
     (code(status), [(header::CONTENT_TYPE, "text/html")], body).into_response()
 }
 
 fn json(status: u16, body: &serde_json::Value) -> Response {
-    (code(status), [(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
+    (
+        code(status),
+        [(header::CONTENT_TYPE, "application/json")],
+        body.to_string(),
+    )
+        .into_response()
 }
 
 /// A server that answers every request.
@@ -233,8 +257,12 @@ trait Serve: Send + Sync + 'static {
 
 /// Serves on a free port of the loopback address until the runtime ends.
 async fn serve<S: Serve>(server: Arc<S>) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("the loopback address has a free port");
-    let address = listener.local_addr().expect("a bound socket has an address");
+    let listener = TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("the loopback address has a free port");
+    let address = listener
+        .local_addr()
+        .expect("a bound socket has an address");
     let router = Router::new()
         .fallback(handle::<S>)
         .layer(DefaultBodyLimit::disable())
@@ -252,7 +280,15 @@ async fn handle<S: Serve>(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    server.answer(Request { method, uri, headers, body, connection }).await
+    server
+        .answer(Request {
+            method,
+            uri,
+            headers,
+            body,
+            connection,
+        })
+        .await
 }
 
 /// A listener whose connections can be ended by the one who answers.
@@ -264,7 +300,13 @@ impl Listener for Resettable {
 
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
         let (stream, address) = Listener::accept(&mut self.0).await;
-        (Socket { stream, connection: Connection::default() }, address)
+        (
+            Socket {
+                stream,
+                connection: Connection::default(),
+            },
+            address,
+        )
     }
 
     fn local_addr(&self) -> io::Result<Self::Addr> {
@@ -296,13 +338,21 @@ struct Socket {
 }
 
 impl AsyncRead for Socket {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }
 
 impl AsyncWrite for Socket {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         if self.connection.0.load(Ordering::SeqCst) {
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
         }

@@ -74,7 +74,10 @@ impl SecurityHub {
             enabled: AtomicBool::new(true),
             expired: AtomicBool::new(false),
         });
-        Self { address: serve(Arc::clone(&server)).await, server }
+        Self {
+            address: serve(Arc::clone(&server)).await,
+            server,
+        }
     }
 
     /// Base address, of the hub and of STS.
@@ -141,7 +144,10 @@ impl SecurityHub {
     /// The findings that the hub has, once there are at least so many.
     pub async fn wait_for(&self, count: usize) -> HashMap<String, Value> {
         let enough = || locked(&self.server.findings).len() >= count;
-        self.server.shared.wait_until(&format!("{count} findings"), enough).await;
+        self.server
+            .shared
+            .wait_until(&format!("{count} findings"), enough)
+            .await;
         self.findings()
     }
 
@@ -166,18 +172,24 @@ struct Import<'a> {
 }
 
 fn error(status: u16, kind: &str, message: &str) -> Response {
-    let mut response = json(status, &serde_json::json!({ "Message": message, "Code": kind }));
+    let mut response = json(
+        status,
+        &serde_json::json!({ "Message": message, "Code": kind }),
+    );
     let kind = format!("{kind}:http://internal.amazon.com/coral/com.amazonaws.securityhub/");
-    response
-        .headers_mut()
-        .insert("x-amzn-errortype", kind.parse().expect("names of errors are plain"));
+    response.headers_mut().insert(
+        "x-amzn-errortype",
+        kind.parse().expect("names of errors are plain"),
+    );
     response
 }
 
 impl Serve for Server {
     async fn answer(&self, request: Request) -> Response {
         let path = request.uri.path();
-        if path == "/" && String::from_utf8_lossy(&request.body).contains("Action=GetCallerIdentity") {
+        if path == "/"
+            && String::from_utf8_lossy(&request.body).contains("Action=GetCallerIdentity")
+        {
             return caller_identity();
         }
         if (path, &request.method) == ("/accounts", &Method::GET) {
@@ -206,9 +218,16 @@ impl Server {
             return self.refuse(403, "InvalidSignatureException", &problem);
         }
         if !self.enabled.load(Ordering::SeqCst) {
-            return error(401, "InvalidAccessException", "Account is not subscribed to AWS Security Hub");
+            return error(
+                401,
+                "InvalidAccessException",
+                "Account is not subscribed to AWS Security Hub",
+            );
         }
-        json(200, &serde_json::json!({ "HubArn": format!("arn:aws:securityhub:{REGION}:{ACCOUNT}:hub/default") }))
+        json(
+            200,
+            &serde_json::json!({ "HubArn": format!("arn:aws:securityhub:{REGION}:{ACCOUNT}:hub/default") }),
+        )
     }
 
     fn import(&self, request: &Request, fault: &Fault) -> Response {
@@ -216,28 +235,52 @@ impl Server {
             return self.refuse(404, "UnknownOperationException", "no such operation");
         }
         if self.expired.swap(false, Ordering::SeqCst) {
-            return error(403, "ExpiredTokenException", "The security token included in the request is expired");
+            return error(
+                403,
+                "ExpiredTokenException",
+                "The security token included in the request is expired",
+            );
         }
         if let Err(problem) = signature::check(request) {
             return self.refuse(403, "InvalidSignatureException", &problem);
         }
         if !request.is_json() {
-            return self.refuse(400, "SerializationException", "the content type is not JSON");
+            return self.refuse(
+                400,
+                "SerializationException",
+                "the content type is not JSON",
+            );
         }
         if !self.within_rate() {
-            return self.refuse(429, "LimitExceededException", "more than 10 requests a second");
+            return self.refuse(
+                429,
+                "LimitExceededException",
+                "more than 10 requests a second",
+            );
         }
         if !self.enabled.load(Ordering::SeqCst) {
-            return error(401, "InvalidAccessException", "Account is not subscribed to AWS Security Hub");
+            return error(
+                401,
+                "InvalidAccessException",
+                "Account is not subscribed to AWS Security Hub",
+            );
         }
         if request.body.len() > MAX_BYTES {
-            return self.refuse(400, "InvalidInputException", "the request is larger than 6 MB");
+            return self.refuse(
+                400,
+                "InvalidInputException",
+                "the request is larger than 6 MB",
+            );
         }
         let Ok(Import { findings }) = serde_json::from_slice(&request.body) else {
             return self.refuse(400, "SerializationException", "the body is not an import");
         };
         if findings.is_empty() || findings.len() > MAX_FINDINGS {
-            return self.refuse(400, "InvalidInputException", &format!("{} findings in a request", findings.len()));
+            return self.refuse(
+                400,
+                "InvalidInputException",
+                &format!("{} findings in a request", findings.len()),
+            );
         }
         self.upsert_all(&findings, fault)
     }
@@ -248,7 +291,9 @@ impl Server {
             let finding: Value = serde_json::from_str(text.get()).unwrap_or_default();
             let id = finding["Id"].as_str().unwrap_or_default().to_owned();
             let problem = match fault {
-                Fault::FailedFinding(at, code) if *at == position => Some((*code, "refused on command".to_owned())),
+                Fault::FailedFinding(at, code) if *at == position => {
+                    Some((*code, "refused on command".to_owned()))
+                }
                 _ => self.problem_of(&finding, text.get()),
             };
             match problem {
@@ -258,20 +303,30 @@ impl Server {
                 None => self.upsert(id, finding, text.get()),
             }
         }
-        json(200, &serde_json::json!({
-            "FailedCount": failed.len(),
-            "SuccessCount": findings.len() - failed.len(),
-            "FailedFindings": failed,
-        }))
+        json(
+            200,
+            &serde_json::json!({
+                "FailedCount": failed.len(),
+                "SuccessCount": findings.len() - failed.len(),
+                "FailedFindings": failed,
+            }),
+        )
     }
 
     fn problem_of(&self, finding: &Value, text: &str) -> Option<(&'static str, String)> {
         let problem = if text.len() > MAX_FINDING_BYTES {
             Some(("InvalidInput", format!("a finding of {} bytes", text.len())))
-        } else if finding["AwsAccountId"] != ACCOUNT || finding["ProductArn"] != rules::product_arn(REGION, ACCOUNT) {
-            Some(("InvalidAccess", "the account or the product is not the caller's".to_owned()))
+        } else if finding["AwsAccountId"] != ACCOUNT
+            || finding["ProductArn"] != rules::product_arn(REGION, ACCOUNT)
+        {
+            Some((
+                "InvalidAccess",
+                "the account or the product is not the caller's".to_owned(),
+            ))
         } else {
-            rules::check(finding).err().map(|problem| ("InvalidInput", problem))
+            rules::check(finding)
+                .err()
+                .map(|problem| ("InvalidInput", problem))
         };
         if let Some((code, message)) = &problem {
             self.shared.violation(format!("{code}: {message}"));
@@ -283,14 +338,20 @@ impl Server {
     fn upsert(&self, id: String, finding: Value, text: &str) {
         let applied = {
             let mut findings = locked(&self.findings);
-            let known = findings.get(&id).map(|known| rules::instant(&known["UpdatedAt"]));
+            let known = findings
+                .get(&id)
+                .map(|known| rules::instant(&known["UpdatedAt"]));
             let newer = known.is_none_or(|known| rules::instant(&finding["UpdatedAt"]) > known);
             if newer {
                 findings.insert(id.clone(), finding);
             }
             newer
         };
-        self.shared.accept([Imported { id, text: text.to_owned(), applied }]);
+        self.shared.accept([Imported {
+            id,
+            text: text.to_owned(),
+            applied,
+        }]);
     }
 
     /// Ten requests a second, thirty at once.

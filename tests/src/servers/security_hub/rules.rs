@@ -12,7 +12,10 @@ pub(super) fn product_arn(region: &str, account: &str) -> String {
 
 /// A time that [`check`] has seen.
 pub(super) fn instant(value: &Value) -> OffsetDateTime {
-    value.as_str().and_then(|text| OffsetDateTime::parse(text, &Rfc3339).ok()).unwrap_or(OffsetDateTime::UNIX_EPOCH)
+    value
+        .as_str()
+        .and_then(|text| OffsetDateTime::parse(text, &Rfc3339).ok())
+        .unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }
 
 /// Members that a provider of findings may set. Those of the customer (`Note`, `Workflow`,
@@ -118,19 +121,36 @@ type Checked = Result<(), String>;
 /// Says what is wrong with a finding.
 pub(super) fn check(finding: &Value) -> Checked {
     let members = finding.as_object().ok_or("a finding is not an object")?;
-    if let Some(unknown) = members.keys().find(|name| !MEMBERS.contains(&name.as_str())) {
+    if let Some(unknown) = members
+        .keys()
+        .find(|name| !MEMBERS.contains(&name.as_str()))
+    {
         return Err(format!("{unknown} may not be set"));
     }
     if let Some(missing) = REQUIRED.iter().find(|name| !members.contains_key(**name)) {
         return Err(format!("{missing} is missing"));
     }
     is(finding["SchemaVersion"] == "2018-10-08", "SchemaVersion")?;
-    is(matches!(finding["RecordState"].as_str(), None | Some("ACTIVE" | "ARCHIVED")), "RecordState")?;
+    is(
+        matches!(
+            finding["RecordState"].as_str(),
+            None | Some("ACTIVE" | "ARCHIVED")
+        ),
+        "RecordState",
+    )?;
     strings(finding, "")?;
-    for name in ["CreatedAt", "UpdatedAt", "FirstObservedAt", "LastObservedAt"] {
+    for name in [
+        "CreatedAt",
+        "UpdatedAt",
+        "FirstObservedAt",
+        "LastObservedAt",
+    ] {
         is(finding.get(name).is_none_or(is_time), name)?;
     }
-    is(instant(&finding["UpdatedAt"]) >= instant(&finding["CreatedAt"]), "UpdatedAt before CreatedAt")?;
+    is(
+        instant(&finding["UpdatedAt"]) >= instant(&finding["CreatedAt"]),
+        "UpdatedAt before CreatedAt",
+    )?;
     provider_fields(&finding["FindingProviderFields"])?;
     product_fields(finding)?;
     resources(&finding["Resources"])?;
@@ -138,7 +158,11 @@ pub(super) fn check(finding: &Value) -> Checked {
 }
 
 fn is(good: bool, what: &str) -> Checked {
-    if good { Ok(()) } else { Err(format!("{what} is not valid")) }
+    if good {
+        Ok(())
+    } else {
+        Err(format!("{what} is not valid"))
+    }
 }
 
 /// Every string has something to read in it, and is no longer than it may be.
@@ -147,59 +171,91 @@ fn strings(value: &Value, path: &str) -> Checked {
         Value::Null => Err(format!("{path} is null")),
         Value::String(text) => {
             is(!text.trim().is_empty(), &format!("{path}: an empty string"))?;
-            let longest = LENGTHS.iter().find(|(pattern, _)| matches(pattern, path)).map_or(usize::MAX, |(_, max)| *max);
-            is(text.chars().count() <= longest, &format!("{path}: a string that long"))
+            let longest = LENGTHS
+                .iter()
+                .find(|(pattern, _)| matches(pattern, path))
+                .map_or(usize::MAX, |(_, max)| *max);
+            is(
+                text.chars().count() <= longest,
+                &format!("{path}: a string that long"),
+            )
         }
         Value::Array(items) => items.iter().try_for_each(|item| strings(item, path)),
-        Value::Object(members) => {
-            members.iter().try_for_each(|(name, member)| strings(member, &format!("{path}/{name}")))
-        }
+        Value::Object(members) => members
+            .iter()
+            .try_for_each(|(name, member)| strings(member, &format!("{path}/{name}"))),
         Value::Bool(_) | Value::Number(_) => Ok(()),
     }
 }
 
 fn matches(pattern: &str, path: &str) -> bool {
-    pattern == path || pattern.strip_suffix('*').is_some_and(|start| path.starts_with(start))
+    pattern == path
+        || pattern
+            .strip_suffix('*')
+            .is_some_and(|start| path.starts_with(start))
 }
 
 /// RFC 3339 with at most nine digits of a second.
 fn is_time(value: &Value) -> bool {
-    let Some(text) = value.as_str() else { return false };
-    let digits = text.split_once('.').map_or(0, |(_, rest)| rest.bytes().take_while(u8::is_ascii_digit).count());
+    let Some(text) = value.as_str() else {
+        return false;
+    };
+    let digits = text.split_once('.').map_or(0, |(_, rest)| {
+        rest.bytes().take_while(u8::is_ascii_digit).count()
+    });
     digits <= 9 && OffsetDateTime::parse(text, &Rfc3339).is_ok()
 }
 
 fn provider_fields(fields: &Value) -> Checked {
     let label = fields["Severity"]["Label"].as_str().unwrap_or_default();
-    is(["INFORMATIONAL", "LOW", "MEDIUM", "HIGH", "CRITICAL"].contains(&label), "Severity.Label")?;
-    let types = fields["Types"].as_array().ok_or("FindingProviderFields.Types is missing")?;
+    is(
+        ["INFORMATIONAL", "LOW", "MEDIUM", "HIGH", "CRITICAL"].contains(&label),
+        "Severity.Label",
+    )?;
+    let types = fields["Types"]
+        .as_array()
+        .ok_or("FindingProviderFields.Types is missing")?;
     is((1..=50).contains(&types.len()), "the number of Types")?;
     types.iter().try_for_each(|kind| {
         let parts: Vec<&str> = kind.as_str().unwrap_or_default().split('/').collect();
-        let good = NAMESPACES.contains(&parts[0]) && parts.len() <= 3 && parts.iter().all(|part| !part.trim().is_empty());
+        let good = NAMESPACES.contains(&parts[0])
+            && parts.len() <= 3
+            && parts.iter().all(|part| !part.trim().is_empty());
         is(good, "a type")
     })
 }
 
 fn product_fields(finding: &Value) -> Checked {
-    let Some(fields) = finding.get("ProductFields") else { return Ok(()) };
+    let Some(fields) = finding.get("ProductFields") else {
+        return Ok(());
+    };
     let fields = fields.as_object().ok_or("ProductFields is not an object")?;
     is(fields.len() <= 50, "the number of ProductFields")?;
     fields.iter().try_for_each(|(name, value)| {
-        let good = (1..=128).contains(&name.chars().count()) && !name.starts_with("aws/") && value.is_string();
+        let good = (1..=128).contains(&name.chars().count())
+            && !name.starts_with("aws/")
+            && value.is_string();
         is(good, "a member of ProductFields")
     })
 }
 
 fn resources(resources: &Value) -> Checked {
     let resources = resources.as_array().ok_or("Resources is not a list")?;
-    is((1..=32).contains(&resources.len()), "the number of Resources")?;
+    is(
+        (1..=32).contains(&resources.len()),
+        "the number of Resources",
+    )?;
     resources.iter().try_for_each(|resource| {
         let kind = resource["Type"].as_str().unwrap_or_default();
         is(RESOURCE_TYPES.contains(&kind), "Resource.Type")?;
         is(resource["Id"].is_string(), "Resource.Id")?;
-        let partition = resource.get("Partition").map_or("aws", |partition| partition.as_str().unwrap_or_default());
-        is(["aws", "aws-cn", "aws-us-gov"].contains(&partition), "Resource.Partition")
+        let partition = resource
+            .get("Partition")
+            .map_or("aws", |partition| partition.as_str().unwrap_or_default());
+        is(
+            ["aws", "aws-cn", "aws-us-gov"].contains(&partition),
+            "Resource.Partition",
+        )
     })
 }
 
@@ -207,10 +263,17 @@ fn action(action: &Value) -> Checked {
     is(action["ActionType"] == "AWS_API_CALL", "ActionType")?;
     let call = &action["AwsApiCallAction"];
     is(call.is_object(), "AwsApiCallAction")?;
-    let caller = call.get("CallerType").map(|caller| caller.as_str().unwrap_or_default());
-    is(matches!(caller, None | Some("remoteip" | "domain")), "CallerType")?;
+    let caller = call
+        .get("CallerType")
+        .map(|caller| caller.as_str().unwrap_or_default());
+    is(
+        matches!(caller, None | Some("remoteip" | "domain")),
+        "CallerType",
+    )?;
     if let Some(address) = call.pointer("/RemoteIpDetails/IpAddressV4") {
-        let v4 = address.as_str().is_some_and(|text| text.parse::<std::net::Ipv4Addr>().is_ok());
+        let v4 = address
+            .as_str()
+            .is_some_and(|text| text.parse::<std::net::Ipv4Addr>().is_ok());
         is(v4, "IpAddressV4")?;
     }
     for name in ["FirstSeen", "LastSeen"] {
