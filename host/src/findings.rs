@@ -359,3 +359,182 @@ async fn send(delivery: &Delivery, finding: &Finding, ack: Ack, replayed: bool) 
         delivery.deliver(parcel, ack).await;
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use std::sync::atomic::{AtomicI64, Ordering};
+
+    use super::*;
+    use crate::{
+        ack::Finalizer,
+        deadletter::Subject,
+        finding::{EventFacts, Severity},
+        ledger::Sqlite,
+        sink::scripted::{Answer, World, misconfigured},
+    };
+
+    /// Findings over one scripted sink, and a clock that the test sets.
+    struct Desk {
+        world: World,
+        findings: Findings,
+        now_ms: Arc<AtomicI64>,
+    }
+
+    fn desk(ledger: &Sqlite, script: impl FnMut(&[String]) -> Answer + Send + 'static) -> Desk {
+        let world = World::new(script);
+        let now_ms = Arc::new(AtomicI64::new(1_000));
+        let clock: Clock = {
+            let now_ms = Arc::clone(&now_ms);
+            Arc::new(move || now_ms.load(Ordering::SeqCst))
+        };
+        let deliveries = vec![Arc::clone(&world.delivery)];
+        let findings = Findings::new(
+            Arc::new(ledger.clone()),
+            deliveries,
+            &Settings::default(),
+            clock,
+        );
+        Desk {
+            world,
+            findings,
+            now_ms,
+        }
+    }
+
+    impl Desk {
+        async fn report(&self, sightings: Vec<Sighting>) -> Finalizer {
+            let (ack, finalizer) = ack::channel();
+            self.findings.report(sightings, ack).await;
+            finalizer
+        }
+
+        fn sent(&self) -> Vec<String> {
+            self.world.sink.requests.lock().unwrap().concat()
+        }
+    }
+
+    fn sighting(rule: &str, event: u8) -> Sighting {
+        Sighting {
+            plugin: "p".into(),
+            rule: rule.into(),
+            title: "t".into(),
+            description: "d".into(),
+            severity: Severity::Low,
+            entity: vec!["alice".into()],
+            window_s: 3_600,
+            attributes: Vec::new(),
+            event: EventFacts {
+                time_ms: 5,
+                ..EventFacts::default()
+            },
+            identity: [event; 16],
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn ten_matches_are_one_announcement_and_one_update() {
+        let desk = desk(&Sqlite::in_memory().unwrap(), |_| Ok(vec![]));
+        for event in 0..10 {
+            let share = desk.report(vec![sighting("r", event)]).await;
+            assert_eq!(share.outcome().await, Outcome::Delivered);
+        }
+        assert_eq!(desk.sent(), ["r x1 @1000"]);
+        desk.now_ms.store(400_000, Ordering::SeqCst);
+        tokio::time::sleep(Duration::from_mins(3)).await;
+        assert_eq!(desk.sent(), ["r x1 @1000", "r x10 @400000"]);
+        desk.world.counted();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_comes_during_the_first_announcement_waits_for_it() {
+        let mut calls = 0;
+        let desk = desk(&Sqlite::in_memory().unwrap(), move |_| {
+            calls += 1;
+            if calls == 1 {
+                misconfigured()
+            } else {
+                Ok(vec![])
+            }
+        });
+        let (first, second) = (
+            desk.report(vec![sighting("r", 1)]).await,
+            desk.report(vec![sighting("r", 2)]).await,
+        );
+        assert_eq!(
+            (first.outcome().await, second.outcome().await),
+            (Outcome::Pending, Outcome::Pending)
+        );
+        assert_eq!(desk.sent().len(), 1);
+        let pending = desk.world.pending().await;
+        assert!(matches!(&pending[..], [one] if matches!(one.subject, Subject::Finding { .. })));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pending_finding_is_replayed_as_it_is_then() {
+        let desk = desk(&Sqlite::in_memory().unwrap(), |_| misconfigured());
+        desk.report(vec![sighting("r", 1)]).await.outcome().await;
+        desk.report(vec![sighting("r", 2)]).await.outcome().await;
+        desk.world.sink.now(|_| Ok(vec![]));
+        let id = sighting("r", 1).finding_id();
+        assert_eq!(
+            desk.findings.replay("sink", &id).await.unwrap(),
+            Outcome::Delivered
+        );
+        assert_eq!(desk.world.accepted(), ["r x2 @1001"]);
+        assert!(desk.findings.replay("other", &id).await.is_err());
+        assert_eq!(
+            desk.findings.replay("sink", "unknown").await.unwrap(),
+            Outcome::DeadLettered
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn final_counts_are_right_after_a_drain() {
+        let desk = desk(&Sqlite::in_memory().unwrap(), |_| Ok(vec![]));
+        for event in 0..3 {
+            desk.report(vec![sighting("r", event), sighting("s", event)])
+                .await
+                .outcome()
+                .await;
+        }
+        desk.findings.drain().await;
+        let mut sent = desk.sent();
+        sent.sort();
+        assert_eq!(
+            sent,
+            ["r x1 @1000", "r x3 @1001", "s x1 @1000", "s x3 @1001"]
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_a_restart_what_is_outdated_is_sent() {
+        let ledger = Sqlite::in_memory().unwrap();
+        let before = desk(&ledger, |_| Ok(vec![]));
+        before.report(vec![sighting("r", 1)]).await.outcome().await;
+        before.report(vec![sighting("r", 2)]).await.outcome().await;
+        drop(before);
+        let after = desk(&ledger, |_| Ok(vec![]));
+        after.now_ms.store(500_000, Ordering::SeqCst);
+        tokio::time::sleep(Duration::from_mins(3)).await;
+        assert_eq!(after.sent(), ["r x2 @500000"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_finding_that_cannot_be_said_is_a_dead_letter() {
+        let desk = desk(&Sqlite::in_memory().unwrap(), |_| Ok(vec![]));
+        let share = desk.report(vec![sighting("unspeakable", 1)]).await;
+        assert_eq!(share.outcome().await, Outcome::DeadLettered);
+        assert_eq!(desk.world.dead().await[0].cause, Cause::SinkUnencodable);
+        desk.world.counted();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_sightings_there_is_nothing_to_wait_for() {
+        let desk = desk(&Sqlite::in_memory().unwrap(), |_| Ok(vec![]));
+        assert_eq!(
+            desk.report(vec![]).await.outcome().await,
+            Outcome::Delivered
+        );
+    }
+}

@@ -18,6 +18,8 @@ use crate::{
 };
 
 const PAGE: usize = 50;
+/// Replays in a row that may come to nothing before the rest waits for the next pass.
+const IN_VAIN: usize = 3;
 
 /// Reads again what a pending reference is about, and gives it to the sink's delivery.
 #[async_trait]
@@ -95,14 +97,14 @@ impl CatchUp {
         }
     }
 
-    /// Replays what is pending after this name, until the end or until a hold stands. Returns where
-    /// the next pass begins: while the sink is held every probe takes the next reference, so that one
-    /// that the sink cannot bear does not keep it held for ever.
+    /// Replays what is pending after this name, until the end or until the sink takes nothing. Returns
+    /// where the next pass begins: every probe of a held sink takes the next reference, so that one that
+    /// the sink cannot bear does not keep it held for ever.
     async fn pass(&self, mut after: Option<String>) -> Option<String> {
         let whole = after.is_none();
         // Cleared before looking: what becomes pending meanwhile sets it again.
         self.owing.maybe.store(false, Ordering::Release);
-        let mut left = 0;
+        let (mut left, mut in_vain) = (0, 0);
         loop {
             let page = match self.store.pending(&self.sink, after.as_deref(), PAGE).await {
                 Ok(page) => page,
@@ -119,8 +121,10 @@ impl CatchUp {
             let last = page.len() < PAGE;
             for stored in page {
                 after = Some(stored.name.clone());
-                left += usize::from(!self.resolved(stored).await);
-                if left > 0 && self.hold.cause().is_some() {
+                let resolved = self.resolved(stored).await;
+                left += usize::from(!resolved);
+                in_vain = if resolved { 0 } else { in_vain + 1 };
+                if in_vain >= IN_VAIN || in_vain > 0 && self.hold.cause().is_some() {
                     self.owing.more();
                     return after;
                 }

@@ -453,3 +453,7 @@ pub fn without_bytes(origin: Origin, index: u32) -> Parcel {
         budget: None,
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests;

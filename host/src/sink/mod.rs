@@ -20,6 +20,9 @@ pub mod rate_limit;
 pub mod retry;
 #[cfg(feature = "security-hub")]
 pub mod security_hub;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+pub(crate) mod scripted;
 mod shipment;
 #[cfg(feature = "security-hub")]
 mod sigv4;

@@ -15,6 +15,9 @@ use super::{
 };
 use crate::{ack::Outcome, deadletter::Cause};
 
+/// Attempts at a replayed load before its reference is left for the next round.
+const REPLAY_ATTEMPTS: u32 = 4;
+
 /// What all shipments of one sink share.
 pub(super) struct Shipper {
     pub(super) sink: Arc<dyn Sink>,
@@ -193,7 +196,10 @@ impl Shipper {
         retry_after: Option<Duration>,
         loads: &mut Vec<Load>,
     ) {
-        self.begin_hold(self.hold.failed(error));
+        // A single old reference must not keep everybody waiting: only new work begins a hold.
+        if !load.replayed {
+            self.begin_hold(self.hold.failed(error));
+        }
         self.wait(load, error, retry_after, loads).await;
     }
 
@@ -211,7 +217,8 @@ impl Shipper {
         loads: &mut Vec<Load>,
     ) {
         load.fails(error);
-        if load.age() >= self.hold_after || self.hold.cause().is_some() {
+        let enough = load.replayed && load.attempts >= REPLAY_ATTEMPTS;
+        if enough || load.age() >= self.hold_after || self.hold.cause().is_some() {
             return self.owe(load, loads).await;
         }
         self.keeper.counters.retries.add(1);
@@ -221,7 +228,7 @@ impl Shipper {
             () = tokio::time::sleep(wait.min(left)) => {}
             () = self.hold.begins() => {}
         }
-        if wait > left {
+        if wait > left && !load.replayed {
             // The sink asked for more patience than other sinks can be made to have.
             self.begin_hold(self.hold.failed(error));
         }
