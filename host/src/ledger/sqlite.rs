@@ -407,7 +407,8 @@ fn begin(id: &str, first: &Sighting, now_ms: i64) -> Finding {
         first_ms: first.event.time_ms,
         last_ms: first.event.time_ms,
         created_ms: now_ms,
-        updated_ms: now_ms,
+        // The first `take` is to yield the moment itself, and never less than `created_ms`.
+        updated_ms: now_ms.saturating_sub(1),
         event_ids: Vec::new(),
     }
 }
