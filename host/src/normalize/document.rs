@@ -4,7 +4,7 @@ use serde::{Serialize, Serializer, ser::SerializeMap as _};
 
 use crate::{
     finding::{EventFacts, Finding, Severity},
-    normalize::timestamp,
+    timestamp::format_ms,
 };
 
 /// A finding as Splunk and the file sink show it: names in snake case, times as text, nothing empty.
@@ -41,10 +41,10 @@ impl<'a> From<&'a Finding> for Document<'a> {
             entity: &finding.entity,
             window_s: finding.window_s,
             count: finding.count,
-            first_seen: timestamp(finding.first_ms),
-            last_seen: timestamp(finding.last_ms),
-            created: timestamp(finding.created_ms),
-            updated: timestamp(finding.updated_ms),
+            first_seen: format_ms(finding.first_ms),
+            last_seen: format_ms(finding.last_ms),
+            created: format_ms(finding.created_ms),
+            updated: format_ms(finding.updated_ms),
             event_ids: &finding.event_ids,
             attributes: Pairs(&finding.attributes),
             event: Event::from(&finding.event),
@@ -120,7 +120,7 @@ struct Event<'a> {
 impl<'a> From<&'a EventFacts> for Event<'a> {
     fn from(facts: &'a EventFacts) -> Self {
         Self {
-            time: timestamp(facts.time_ms),
+            time: format_ms(facts.time_ms),
             id: &facts.event_id,
             name: &facts.event_name,
             source: &facts.event_source,

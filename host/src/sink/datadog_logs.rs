@@ -1,10 +1,7 @@
 //! Datadog's log intake, version 2. Events arrive in the layout of Datadog's own forwarder, so that its
 //! CloudTrail pipeline and its Cloud SIEM rules know them.
 
-use std::{
-    path::PathBuf,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::path::PathBuf;
 
 use anyhow::Context as _;
 use async_trait::async_trait;
@@ -20,11 +17,12 @@ use crate::{
     effects::EventView,
     event::ObjectRef,
     finding::{Finding, Severity},
-    normalize::{document::Pairs, timestamp},
+    normalize::document::Pairs,
     sink::{
         Accept, Batch, Limits, Refused, SendError, Sink, Unencodable,
         http::{self, Answer, Compression},
     },
+    timestamp::{format_ms, now_ms},
 };
 
 /// How to reach Datadog, and how logs are tagged there.
@@ -191,13 +189,6 @@ impl DatadogLogs {
         self.now_ms = now_ms;
         self
     }
-}
-
-fn now_ms() -> i64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 #[async_trait]
@@ -386,7 +377,7 @@ impl Layout {
         members.add(SOURCE, |out| out.extend_from_slice(b"\"cloudtrail\""));
         members.add(CATEGORY, |out| out.extend_from_slice(b"\"aws\""));
         members.add(SERVICE, |out| {
-            out.extend_from_slice(self.service.as_bytes())
+            out.extend_from_slice(self.service.as_bytes());
         });
         members.add(AWS, |out| {
             out.extend_from_slice(b"{\"s3\":{\"bucket\":");
@@ -581,8 +572,8 @@ impl<'a> FindingLog<'a> {
                 entity: &finding.entity,
                 window_s: finding.window_s,
                 count: finding.count,
-                first_seen: timestamp(finding.first_ms),
-                last_seen: timestamp(finding.last_ms),
+                first_seen: format_ms(finding.first_ms),
+                last_seen: format_ms(finding.last_ms),
                 account: &facts.account,
                 region: &facts.region,
                 resource: &facts.resource_arn,

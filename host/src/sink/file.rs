@@ -6,7 +6,6 @@ use std::{
     io::{self, ErrorKind, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
-    time::{SystemTime, UNIX_EPOCH},
 };
 
 use anyhow::Context as _;
@@ -17,8 +16,9 @@ use crate::{
     config::Problems,
     effects::EventView,
     finding::Finding,
-    normalize::{document::Document, timestamp},
+    normalize::document::Document,
     sink::{Accept, Batch, Limits, Origin, Refused, SendError, Sink, Unencodable},
+    timestamp::{format_ms, now_ms},
 };
 
 /// Where lines are written, and when a file is set aside.
@@ -135,7 +135,9 @@ impl Sink for FileSink {
                 .unwrap_or_else(PoisonError::into_inner)
                 .append(&events, &findings)?;
             if gzip {
-                aside.iter().for_each(|path| compress_or_warn(path));
+                for path in &aside {
+                    compress_or_warn(path);
+                }
             }
             Ok(())
         });
@@ -335,10 +337,7 @@ impl Lines {
 
     /// Renames the file to one with the time in its name.
     fn set_aside(&self) -> io::Result<PathBuf> {
-        let since = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        let time: String = timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+        let time: String = format_ms(now_ms())
             .chars()
             .filter(char::is_ascii_alphanumeric)
             .collect();

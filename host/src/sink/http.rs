@@ -28,7 +28,7 @@ pub(crate) const REQUEST_TIMEOUT_MS: u64 = 60_000;
 const ANSWER_BYTES: usize = 1024 * 1024;
 
 /// A longer wait than this is no wish to slow down but a mistake, or an attack.
-const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+const LONGEST_WAIT: Duration = Duration::from_hours(1);
 
 /// A client that follows no redirect, repeats nothing by itself and keeps its connections.
 pub(crate) fn client(timeout_ms: u64) -> anyhow::Result<reqwest::Client> {

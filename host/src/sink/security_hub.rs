@@ -110,6 +110,7 @@ impl SecurityHub {
             .context("no AWS credentials are configured")?;
         let sts = aws_sdk_sts::config::Builder::from(aws)
             .region(aws_sdk_sts::config::Region::new(settings.region.clone()))
+            .behavior_version(aws_sdk_sts::config::BehaviorVersion::latest())
             .build();
         Ok(Self {
             client: http::client(settings.request_timeout_ms)?,

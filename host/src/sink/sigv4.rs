@@ -18,7 +18,7 @@ use aws_sigv4::{
 use reqwest::{Method, RequestBuilder, Url};
 
 /// Credentials that end sooner than this are fetched anew.
-const REST: Duration = Duration::from_secs(120);
+const REST: Duration = Duration::from_mins(2);
 
 /// Signs requests to one service in one region, with credentials that are fetched when the last ones
 /// have run out.

@@ -347,8 +347,6 @@ fn judge(answer: &Answer, entries: usize) -> Result<Vec<Refused>, SendError> {
     let code = reply.code;
     let reason = || format!("code {code}: {}", meaning(code));
     match code {
-        // 24 and 25 say that queues fill up; what was sent is accepted all the same.
-        0 | 24 | 25 if answer.is_success() => Ok(Vec::new()),
         1..=4 | 7 | 10 | 11 | 14 | 16 | 17 | 21 | 22 => Err(SendError::Misconfigured(
             anyhow::anyhow!("the collector answered {} with {}", answer.status, reason()),
         )),
@@ -362,7 +360,8 @@ fn judge(answer: &Answer, entries: usize) -> Result<Vec<Refused>, SendError> {
                 reason: reason(),
             }),
         },
-        // Codes of later versions: their status says what to do.
+        // 0; 24 and 25, which say that queues fill up while what was sent is accepted; and codes of later
+        // versions, whose status says what to do.
         _ if answer.is_success() => Ok(Vec::new()),
         _ if answer.status == 400 => Err(SendError::Refused {
             status: 400,

@@ -83,19 +83,25 @@ struct Random {
     dice: fastrand::Rng,
 }
 
+impl Random {
+    fn roll(&mut self) -> Fault {
+        if self.dice.f64() < self.share {
+            self.dice
+                .choice(&self.faults)
+                .cloned()
+                .unwrap_or(Fault::None)
+        } else {
+            Fault::None
+        }
+    }
+}
+
 impl Faults {
     fn next(&mut self) -> Fault {
         if let Some(fault) = self.line.pop_front() {
             return fault;
         }
-        match &mut self.random {
-            Some(random) if random.dice.f64() < random.share => random
-                .dice
-                .choice(&random.faults)
-                .cloned()
-                .unwrap_or(Fault::None),
-            _ => Fault::None,
-        }
+        self.random.as_mut().map_or(Fault::None, Random::roll)
     }
 }
 
