@@ -384,7 +384,7 @@ fn published_notifications_are_understood() {
         ("sns-s3-test-event", vec!["test-event"]),
         (
             "sqs-batch-partial-garbage",
-            vec!["other-file", "not-understood"],
+            vec!["other-file", "not-understood", "unknown-key"],
         ),
         ("sqs-s3-event", vec!["other-file"]),
         ("sqs-sns-event", vec!["other-file"]),
