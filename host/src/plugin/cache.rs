@@ -36,7 +36,7 @@ impl Cache {
             .with_context(|| format!("failed to read plugin cache {shown}"))?;
         ensure!(folder_is.is_dir(), "plugin cache {shown} is not a folder");
         ensure!(
-            folder_is.mode() & 0o077 == 0,
+            folder_is.mode().trailing_zeros() >= 6,
             "plugin cache {shown} is open to other users (mode {:o}, wanted 700)",
             folder_is.mode() & 0o777
         );

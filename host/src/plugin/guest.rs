@@ -205,7 +205,7 @@ impl ResourceLimiter for Meter {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
-    use std::sync::Mutex;
+    use std::{fmt::Write as _, sync::Mutex};
 
     use log::Host as _;
     use tracing::{Event, Metadata, Subscriber, field, span};
@@ -251,7 +251,7 @@ mod tests {
         fn event(&self, event: &Event<'_>) {
             let mut line = event.metadata().level().to_string();
             event.record(&mut |field: &field::Field, value: &dyn std::fmt::Debug| {
-                line.push_str(&format!(" {field}={value:?}"));
+                write!(line, " {field}={value:?}").unwrap();
             });
             self.0.lock().unwrap().push(line);
         }
