@@ -1,4 +1,5 @@
 //! What the integration tests are made of: real AWS stand-ins, strict sink servers, a host.
 
 pub mod aws;
+pub mod host;
 pub mod servers;

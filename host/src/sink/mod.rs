@@ -18,11 +18,11 @@ pub mod http;
 mod keeper;
 pub mod rate_limit;
 pub mod retry;
-#[cfg(feature = "security-hub")]
-pub mod security_hub;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may panic")]
 pub(crate) mod scripted;
+#[cfg(feature = "security-hub")]
+pub mod security_hub;
 mod shipment;
 #[cfg(feature = "security-hub")]
 mod sigv4;
