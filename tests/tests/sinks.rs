@@ -322,7 +322,7 @@ async fn splunk_faults_lead_to_their_decisions() {
     let server = Splunk::start().await;
     let sink = splunk(&server, &json!({}));
     common_faults(&sink, &|| batch(&sink, &[EVENT]), &|fault| {
-        server.fail_with([fault])
+        server.fail_with([fault]);
     })
     .await;
     assert_eq!(server.received().len(), 1);
@@ -474,7 +474,7 @@ async fn datadog_faults_lead_to_their_decisions() {
     let server = Datadog::start().await;
     let sink = datadog(&server, &json!({}));
     common_faults(&sink, &|| batch(&sink, &[EVENT]), &|fault| {
-        server.fail_with([fault])
+        server.fail_with([fault]);
     })
     .await;
     assert_eq!(server.received().len(), 1);
