@@ -48,7 +48,6 @@ fn batch(sink: &dyn Sink, events: &[&str]) -> Batch {
         object: Arc::clone(&object),
         data,
         events: spans,
-        permit: None,
     };
     let rows = events.events.len();
     let processed = Processed::untouched(events, sink.fields());
@@ -323,7 +322,7 @@ async fn splunk_faults_lead_to_their_decisions() {
     let server = Splunk::start().await;
     let sink = splunk(&server, &json!({}));
     common_faults(&sink, &|| batch(&sink, &[EVENT]), &|fault| {
-        server.fail_with([fault])
+        server.fail_with([fault]);
     })
     .await;
     assert_eq!(server.received().len(), 1);
@@ -475,7 +474,7 @@ async fn datadog_faults_lead_to_their_decisions() {
     let server = Datadog::start().await;
     let sink = datadog(&server, &json!({}));
     common_faults(&sink, &|| batch(&sink, &[EVENT]), &|fault| {
-        server.fail_with([fault])
+        server.fail_with([fault]);
     })
     .await;
     assert_eq!(server.received().len(), 1);
@@ -532,11 +531,11 @@ async fn datadog_bounds_are_exact() {
         - limits.frame_bytes
         - 4 * limits.separator_bytes
         - 4 * limits.max_entry_bytes;
-    let mut full = vec![log(limits.max_entry_bytes); 4];
-    full.push(log(fill));
-    assert_eq!(send(full.clone()).await, "accepted");
-    *full.last_mut().unwrap() = log(fill + 1);
-    assert_eq!(send(full).await, "too large");
+    let mut logs = vec![log(limits.max_entry_bytes); 4];
+    logs.push(log(fill));
+    assert_eq!(send(logs.clone()).await, "accepted");
+    *logs.last_mut().unwrap() = log(fill + 1);
+    assert_eq!(send(logs).await, "too large");
     let before = server.violations().len();
     assert_eq!(
         send(vec![log(limits.max_entry_bytes + 1)]).await,

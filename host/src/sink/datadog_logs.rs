@@ -19,7 +19,7 @@ use crate::{
     finding::{Finding, Severity},
     normalize::document::Pairs,
     sink::{
-        Accept, Batch, Limits, Refused, SendError, Sink, Unencodable,
+        Accept, Batch, Limits, Refused, SendError, Sink, Unencodable, delivery,
         http::{self, Answer, Compression},
     },
     timestamp::{format_ms, now_ms},
@@ -46,6 +46,9 @@ pub struct Settings {
     /// What the sink takes. Default: events and findings.
     #[serde(default = "Accept::events_and_findings")]
     pub accept: Vec<Accept>,
+    /// Batching, rate, retries and holds.
+    #[serde(default)]
+    pub delivery: delivery::Settings,
     /// Service of events. Default: `cloudtrail`, as Datadog's forwarder has it.
     #[serde(default = "default_service")]
     pub service: String,
@@ -114,6 +117,7 @@ impl Settings {
             ));
         }
         Accept::validate(&self.accept, at, problems);
+        self.delivery.validate(&format!("{at}.delivery"), problems);
         if self.service.trim().is_empty() {
             problems.push(format!("{at}.service must not be empty"));
         }

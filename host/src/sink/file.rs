@@ -17,7 +17,7 @@ use crate::{
     effects::EventView,
     finding::Finding,
     normalize::document::Document,
-    sink::{Accept, Batch, Limits, Origin, Refused, SendError, Sink, Unencodable},
+    sink::{Accept, Batch, Limits, Origin, Refused, SendError, Sink, Unencodable, delivery},
     timestamp::{format_ms, now_ms},
 };
 
@@ -31,6 +31,9 @@ pub struct Settings {
     /// What the sink takes. Default: events and findings.
     #[serde(default = "Accept::events_and_findings")]
     pub accept: Vec<Accept>,
+    /// Batching, rate, retries and holds.
+    #[serde(default)]
+    pub delivery: delivery::Settings,
     /// Bytes after which a file is set aside under a name with the time. Nothing is ever deleted.
     /// Default 100,000,000; range 10,000 to 100,000,000,000.
     #[serde(default = "default_max_file_bytes")]
@@ -55,6 +58,7 @@ impl Settings {
             problems.push(format!("{at}.directory must not be empty"));
         }
         Accept::validate(&self.accept, at, problems);
+        self.delivery.validate(&format!("{at}.delivery"), problems);
         problems.range(
             &format!("{at}.max_file_bytes"),
             self.max_file_bytes,
@@ -428,6 +432,7 @@ mod tests {
         FileSink::new(&Settings {
             directory: directory.to_owned(),
             accept: Accept::events_and_findings(),
+            delivery: delivery::Settings::default(),
             max_file_bytes,
             gzip,
         })

@@ -15,7 +15,7 @@ use crate::{
     finding::Finding,
     normalize::asff::{AwsSecurityFinding, Hub},
     sink::{
-        Accept, Batch, Limits, Refused, SendError, Sink, Unencodable,
+        Accept, Batch, Limits, Refused, SendError, Sink, Unencodable, delivery,
         http::{self, Answer},
         sigv4::Signer,
     },
@@ -38,6 +38,9 @@ pub struct Settings {
     /// What the sink takes: findings, and nothing else. Default: findings.
     #[serde(default = "findings_only")]
     pub accept: Vec<Accept>,
+    /// Batching, rate, retries and holds.
+    #[serde(default)]
+    pub delivery: delivery::Settings,
     /// Milliseconds that a request may take. Default 60,000; range 100 to 600,000.
     #[serde(default = "default_request_timeout_ms")]
     pub request_timeout_ms: u64,
@@ -73,6 +76,7 @@ impl Settings {
                 "{at}.accept must be [\"findings\"]: Security Hub takes nothing else"
             ));
         }
+        self.delivery.validate(&format!("{at}.delivery"), problems);
         problems.range(
             &format!("{at}.request_timeout_ms"),
             self.request_timeout_ms,

@@ -17,7 +17,7 @@ use crate::{
     finding::Finding,
     normalize::document::Document,
     sink::{
-        Accept, Batch, Limits, Refused, SendError, Sink, Unencodable,
+        Accept, Batch, Limits, Refused, SendError, Sink, Unencodable, delivery,
         http::{self, Answer, Compression},
     },
 };
@@ -41,6 +41,9 @@ pub struct Settings {
     /// What the sink takes. Default: events and findings.
     #[serde(default = "Accept::events_and_findings")]
     pub accept: Vec<Accept>,
+    /// Batching, rate, retries and holds.
+    #[serde(default)]
+    pub delivery: delivery::Settings,
     /// Sourcetype of events. Default: `aws:cloudtrail`, which Splunk's add-on for AWS knows.
     #[serde(default = "default_sourcetype")]
     pub sourcetype: String,
@@ -106,6 +109,7 @@ impl Settings {
             ));
         }
         Accept::validate(&self.accept, at, problems);
+        self.delivery.validate(&format!("{at}.delivery"), problems);
         let names = [
             ("sourcetype", Some(&self.sourcetype)),
             ("insight_sourcetype", Some(&self.insight_sourcetype)),

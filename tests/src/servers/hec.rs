@@ -147,6 +147,12 @@ impl Splunk {
     }
 }
 
+/// How a request is turned down: by the collector itself, or by the web server around it.
+enum Rejection {
+    Spoken(Refusal),
+    Page(u16, &'static str),
+}
+
 /// A refusal: status, code and text of the collector, and the event at fault.
 struct Refusal {
     status: u16,
@@ -233,35 +239,35 @@ impl Serve for Server {
         match self.accept(&request, &fault) {
             Ok(()) if fault == Fault::ResetAfter => request.connection.reset(),
             Ok(()) => json(200, &serde_json::json!({ "text": "Success", "code": 0 })),
-            Err(Ok(refusal)) => {
+            Err(Rejection::Spoken(refusal)) => {
                 if !matches!(fault, Fault::InvalidEvent(_)) {
                     self.shared
                         .violation(format!("code {}: {}", refusal.code, refusal.text));
                 }
                 refusal.response()
             }
-            Err(Err(page)) => page,
+            Err(Rejection::Page(status, text)) => page(status, text),
         }
     }
 }
 
 impl Server {
-    fn accept(&self, request: &Request, fault: &Fault) -> Result<(), Result<Refusal, Response>> {
-        self.authorize(request).map_err(Ok)?;
+    fn accept(&self, request: &Request, fault: &Fault) -> Result<(), Rejection> {
+        self.authorize(request).map_err(Rejection::Spoken)?;
         if !request.is_json() {
             self.shared
                 .violation("the content type is not application/json");
-            return Err(Err(page(415, "Unsupported Media Type")));
+            return Err(Rejection::Page(415, "Unsupported Media Type"));
         }
         let Some(body) = request.plain_body() else {
             self.shared
                 .violation("the content encoding is unknown or broken");
-            return Err(Err(page(415, "Unsupported Media Type")));
+            return Err(Rejection::Page(415, "Unsupported Media Type"));
         };
         if body.len() > self.max_bytes.load(Ordering::SeqCst) {
             self.shared
                 .violation(format!("{} bytes in a request", body.len()));
-            return Err(Err(page(413, "Request Entity Too Large")));
+            return Err(Rejection::Page(413, "Request Entity Too Large"));
         }
         let mut events = Vec::new();
         for (number, envelope) in serde_json::Deserializer::from_slice(&body)
@@ -283,12 +289,12 @@ impl Server {
                     if self.keeps_before_invalid.load(Ordering::SeqCst) {
                         self.shared.accept(events);
                     }
-                    return Err(Ok(refusal));
+                    return Err(Rejection::Spoken(refusal));
                 }
             }
         }
         if events.is_empty() {
-            return Err(Ok(Refusal::new(400, 5, "No data")));
+            return Err(Rejection::Spoken(Refusal::new(400, 5, "No data")));
         }
         self.shared.accept(events);
         Ok(())

@@ -1,6 +1,7 @@
 //! Signature version 4, computed anew from the request as it arrived.
 
 use aws_lc_rs::{digest, hmac};
+use sluicegate::digest::hex;
 use time::{Duration, OffsetDateTime, PrimitiveDateTime, macros::format_description};
 
 use super::{ACCESS_KEY, REGION, Request, SECRET_KEY};
@@ -37,7 +38,7 @@ pub(super) fn check(request: &Request) -> Result<(), String> {
     }
     let mut headers = String::new();
     for name in signed.split(';') {
-        headers.push_str(&format!("{name}:{}\n", header(name)?.trim()));
+        headers.extend([name, ":", header(name)?.trim(), "\n"]);
     }
     let path = request.uri.path();
     let query = request.uri.query().unwrap_or_default();
@@ -82,8 +83,4 @@ fn mac(key: &[u8], data: &[u8]) -> Vec<u8> {
     hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), data)
         .as_ref()
         .to_vec()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
