@@ -412,7 +412,7 @@ fn walk(root: &Path, folder: &str, seen: &mut Vec<Seen>) -> io::Result<()> {
         let name = entry.file_name();
         let Some(name) = name
             .to_str()
-            .filter(|name| !name.starts_with('.') && !name.ends_with(".tmp"))
+            .filter(|name| !name.starts_with('.') && name.strip_suffix(".tmp").is_none())
         else {
             continue;
         };

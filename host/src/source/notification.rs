@@ -213,7 +213,7 @@ impl Reader<'_> {
                 s3_bucket: Some(bucket),
                 s3_object_key: Some(keys),
                 ..
-            } => self.cloudtrail(&bucket, keys),
+            } => self.cloudtrail(&bucket, &keys),
             _ => Err(NotUnderstood::because(
                 "no known envelope: neither S3's, SNS's, EventBridge's nor CloudTrail's (an input transformer may have reshaped it)",
             )),
@@ -279,7 +279,7 @@ impl Reader<'_> {
         }
         let spaced = s3.object.key.replace('+', " ");
         match percent_decode(spaced.as_bytes()).decode_utf8() {
-            Ok(key) => self.object(&s3.bucket.name, key.into_owned(), s3.object.version),
+            Ok(key) => self.object(&s3.bucket.name, &key, s3.object.version),
             Err(_) => self.refuse(
                 reference(&s3.bucket.name, &s3.object.key, None),
                 Cause::UnknownKey,
@@ -309,27 +309,27 @@ impl Reader<'_> {
         }
         self.object(
             &detail.bucket.name,
-            detail.object.key,
+            &detail.object.key,
             detail.object.version,
         )
     }
 
-    fn cloudtrail(&mut self, bucket: &str, keys: Vec<String>) -> Read {
+    fn cloudtrail(&mut self, bucket: &str, keys: &[String]) -> Read {
         if keys.is_empty() {
             return Err(NotUnderstood::because("`s3ObjectKey` is empty"));
         }
-        keys.into_iter()
+        keys.iter()
             .try_for_each(|key| self.object(bucket, key, None))
     }
 
     /// Decides about one object. The order matters: what is not CloudTrail's needs no trust.
-    fn object(&mut self, bucket: &str, key: String, version: Option<String>) -> Read {
+    fn object(&mut self, bucket: &str, key: &str, version: Option<String>) -> Read {
         let version = version.filter(|version| !version.is_empty() && version.len() <= MAX_KEY);
-        let found = layout::of(&key);
+        let found = layout::of(key);
         if let Layout::Ignored(kind) = found {
             return self.ignore(kind);
         }
-        let reference = reference(bucket, &key, version);
+        let reference = reference(bucket, key, version);
         if !self.trust.allows(bucket) {
             let why = "the bucket is not in the list of buckets that may be read";
             return self.refuse(reference, Cause::BucketNotAllowed, why);

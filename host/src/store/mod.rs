@@ -8,6 +8,8 @@
 //! written, so that two hosts cannot overwrite each other's ranges.
 
 mod folder;
+#[cfg(feature = "sqs")]
+mod s3;
 
 use std::sync::Arc;
 
@@ -16,6 +18,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 pub use self::folder::Folder;
+#[cfg(feature = "sqs")]
+pub use self::s3::S3;
 use crate::{
     deadletter::{DeadLetter, Subject},
     digest::{hex, sha256},
