@@ -23,7 +23,7 @@ fn componentize(input: &Path, output: &Path) -> anyhow::Result<usize> {
     let component = ComponentEncoder::default()
         .validate(true)
         .module(&module)
-        .and_then(|encoder| encoder.encode())
+        .and_then(ComponentEncoder::encode)
         .with_context(|| format!("failed to make a component of {}", input.display()))?;
     fs::write(output, &component)
         .with_context(|| format!("failed to write {}", output.display()))?;

@@ -14,8 +14,8 @@ pub(crate) struct Identity<'a> {
 impl<'a> Identity<'a> {
     /// What kind of actor it is.
     ///
-    /// An IAM user counts as human: CloudTrail does not tell a person's keys from a program's. Of role
-    /// sessions those of IAM Identity Center, and those named by an address of mail, are people; those
+    /// An IAM user counts as human: `CloudTrail` does not tell a person's keys from a program's. Of role
+    /// sessions those of `IAM Identity Center`, and those named by an address of mail, are people; those
     /// of an instance, a function or a service-linked role are not.
     pub(crate) fn actor(self) -> &'static str {
         match self.kind {
