@@ -238,9 +238,9 @@ mod tests {
         let mut packer = Packer::new(limits);
         let (mut batches, mut too_large, mut first) = (Vec::new(), Vec::new(), 0);
         for sizes in parcels {
-            let packed = packer.push(parcel(first, sizes), ack.clone());
-            batches.extend(packed.full);
-            too_large.extend(packed.too_large);
+            let filled = packer.push(parcel(first, sizes), ack.clone());
+            batches.extend(filled.full);
+            too_large.extend(filled.too_large);
             first += u32::try_from(sizes.len()).unwrap();
         }
         batches.extend(packer.take());
@@ -294,10 +294,10 @@ mod tests {
     fn an_entry_above_the_aim_but_within_the_limit_goes_alone() {
         let (ack, _finalizer) = ack::channel();
         let mut packer = Packer::new(LIMITS).aiming_at(2, 8);
-        let packed = packer.push(parcel(0, &[1, 12, 1, 1, 1]), ack);
-        assert!(packed.too_large.is_empty());
+        let filled = packer.push(parcel(0, &[1, 12, 1, 1, 1]), ack);
+        assert!(filled.too_large.is_empty());
         assert_eq!(
-            packed.full.iter().map(indices).collect::<Vec<_>>(),
+            filled.full.iter().map(indices).collect::<Vec<_>>(),
             [vec![0], vec![1], vec![2, 3]]
         );
         assert_eq!(indices(&packer.take().unwrap()), [4]);

@@ -379,9 +379,9 @@ impl Loader {
     }
 
     async fn load(&mut self, job: Job) {
-        let packed = self.packer.push(job.parcel, job.ack);
-        let full = !packed.full.is_empty();
-        self.ship(packed.full, packed.too_large, false).await;
+        let filled = self.packer.push(job.parcel, job.ack);
+        let full = !filled.full.is_empty();
+        self.ship(filled.full, filled.too_large, false).await;
         if self.packer.is_empty() {
             self.due = None;
         } else if full || self.due.is_none() {
@@ -392,9 +392,9 @@ impl Loader {
     /// Whoever replays waits for the outcome, so that lingering would only cost time.
     async fn load_replayed(&mut self, job: Job) {
         let mut packer = (self.new_packer)();
-        let mut packed = packer.push(job.parcel, job.ack);
-        packed.full.extend(packer.take());
-        self.ship(packed.full, packed.too_large, true).await;
+        let mut filled = packer.push(job.parcel, job.ack);
+        filled.full.extend(packer.take());
+        self.ship(filled.full, filled.too_large, true).await;
     }
 
     async fn flush(&mut self) {
