@@ -66,8 +66,9 @@ $(STAMPS)/guests: $(GUEST_SOURCES) | $(STAMPS)/rust
 build: $(STAMPS)/plugins ## Build the host for release, and the plugins
 	cargo build --locked --release -p sluicegate
 
+# Not `-p sluicegate`: the same packages as in `test`, so that nothing is built twice.
 demo: $(STAMPS)/plugins ## Run the whole job on generated events, without an AWS account
-	cargo run --quiet --locked -p sluicegate -- demo $(DEMO)
+	cargo run --quiet --locked --bin sluicegate -- demo --out build/demo $(DEMO)
 
 ## ---- checks ----
 

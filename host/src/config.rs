@@ -2,7 +2,10 @@
 
 mod load;
 mod nearest;
+mod sections;
 mod strict;
+
+pub use sections::{Config, Ledger, Sink, SinkKind, Source, Store};
 
 use std::{fmt, path::PathBuf};
 

@@ -1,6 +1,9 @@
 //! Sluicegate.
 
 pub mod ack;
+pub mod assemble;
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod clock;
 pub mod columns;
 pub mod config;

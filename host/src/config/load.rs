@@ -105,11 +105,7 @@ impl Sections {
         node: &mut Node,
         kinds: &[&'static str],
     ) -> Option<&'static str> {
-        let value = match node {
-            Node::Table(table) => table.remove("type"),
-            _ => None,
-        };
-        let Some(Node::Text(value) | Node::Outside(value)) = value else {
+        let Some(Node::Text(value) | Node::Outside(value)) = node.remove("type") else {
             self.problems.push(format!(
                 "{at}.type is required: one of {}",
                 kinds.join(", ")
@@ -192,7 +188,7 @@ fn one_line(text: &str) -> String {
 fn node(value: Value) -> Node {
     let outside = value.origin() == Some("the environment");
     match value.kind {
-        ValueKind::Nil => Node::Table(BTreeMap::new()),
+        ValueKind::Nil => Node::default(),
         ValueKind::Boolean(value) => Node::Boolean(value),
         ValueKind::I64(value) => Node::Integer(value),
         ValueKind::I128(value) => {

@@ -26,7 +26,21 @@ pub(super) enum Node {
     Blank,
 }
 
+impl Default for Node {
+    fn default() -> Self {
+        Self::Table(BTreeMap::new())
+    }
+}
+
 impl Node {
+    /// Takes one member out of a table.
+    pub(super) fn remove(&mut self, key: &str) -> Option<Self> {
+        match self {
+            Self::Table(table) => table.remove(key),
+            _ => None,
+        }
+    }
+
     fn child(&mut self, key: &str) -> Option<&mut Node> {
         match self {
             Self::Table(table) => Some(table.entry(key.to_owned()).or_insert(Self::Blank)),

@@ -1,0 +1,178 @@
+//! From a checked configuration to the parts of a pipeline.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+
+use crate::{
+    clock,
+    config::{Config, SinkKind, Source as SourceSection, Store as StoreSection},
+    ledger::Sqlite,
+    pipeline::{Plan, SinkPlan},
+    plugin::{Component, Engine},
+    sink::Sink,
+    source::{Source, notification::Trust},
+    store::{Backend, Folder, Store},
+};
+
+/// Makes everything that a configuration names: opens the source, the sinks, the ledger and the store,
+/// compiles the plugins and reads the secrets.
+///
+/// # Errors
+/// Names the section that cannot be made and says why.
+pub async fn plan(config: &Config) -> anyhow::Result<Plan> {
+    let plugins = plugins(config)?;
+    let masker = config
+        .redaction
+        .masker()
+        .context("failed to set up redaction")?;
+    let sinks = sinks(config).await?;
+    let store = store(&config.store).await?;
+    let ledger = ledger(config)?;
+    let (source, trust) = source(config).await?;
+    Ok(Plan {
+        source,
+        trust,
+        plugins,
+        masker,
+        sinks,
+        ledger,
+        store,
+        settings: config.limits.clone(),
+        findings: config.findings.clone(),
+        clock: clock::system(),
+    })
+}
+
+/// Loads and configures the plugins.
+///
+/// # Errors
+/// Names the plugin and says why it is refused.
+pub fn plugins(config: &Config) -> anyhow::Result<Vec<Component>> {
+    let engine = Engine::new(None)?;
+    config
+        .plugins
+        .iter()
+        .map(|(name, settings)| {
+            let wasm = std::fs::read(&settings.path)
+                .with_context(|| format!("failed to read {}", settings.path.display()))
+                .with_context(|| format!("failed to load plugins.{name}"))?;
+            let configuration = settings.configuration.clone().into();
+            Component::load(
+                &engine,
+                name,
+                &wasm,
+                &configuration,
+                settings.limits.clone(),
+            )
+            .with_context(|| format!("failed to load plugins.{name}"))
+        })
+        .collect()
+}
+
+/// Connects to the source; with it the buckets that its notifications may name.
+///
+/// # Errors
+/// When the source cannot be reached or opened.
+pub async fn source(config: &Config) -> anyhow::Result<(Arc<dyn Source>, Trust)> {
+    match &config.source {
+        #[cfg(feature = "sqs")]
+        SourceSection::Sqs(settings) => {
+            let sqs = crate::source::sqs::Sqs::connect(settings)
+                .await
+                .context("failed to connect to the source")?;
+            Ok((Arc::new(sqs), settings.trust()))
+        }
+        #[cfg(feature = "directory")]
+        SourceSection::Directory(settings) => {
+            let directory = crate::source::directory::Directory::open_folder(settings)
+                .context("failed to open the source")?;
+            Ok((Arc::new(directory), Trust::new([settings.bucket.as_str()])))
+        }
+    }
+}
+
+/// Makes the sinks, without asking any of them anything.
+///
+/// # Errors
+/// Names the sink; most often its secret cannot be read.
+pub async fn sinks(config: &Config) -> anyhow::Result<Vec<SinkPlan>> {
+    let mut sinks = Vec::new();
+    for (name, section) in &config.sinks {
+        let sink = sink(&section.kind)
+            .await
+            .with_context(|| format!("failed to set up sinks.{name}"))?;
+        sinks.push(SinkPlan {
+            name: name.clone(),
+            sink,
+            accept: section.kind.accept().to_vec(),
+            delivery: section.delivery.clone(),
+        });
+    }
+    Ok(sinks)
+}
+
+#[cfg_attr(
+    not(feature = "security-hub"),
+    allow(clippy::unused_async, reason = "only this sink waits")
+)]
+async fn sink(kind: &SinkKind) -> anyhow::Result<Arc<dyn Sink>> {
+    Ok(match kind {
+        #[cfg(feature = "splunk-hec")]
+        SinkKind::SplunkHec(settings) => {
+            Arc::new(crate::sink::splunk_hec::SplunkHec::new(settings)?)
+        }
+        #[cfg(feature = "datadog-logs")]
+        SinkKind::DatadogLogs(settings) => {
+            Arc::new(crate::sink::datadog_logs::DatadogLogs::new(settings)?)
+        }
+        #[cfg(feature = "security-hub")]
+        SinkKind::SecurityHub(settings) => {
+            let region = aws_config::Region::new(settings.region.clone());
+            let aws = aws_config::defaults(aws_config::BehaviorVersion::latest())
+                .region(region)
+                .load()
+                .await;
+            Arc::new(crate::sink::security_hub::SecurityHub::new(settings, &aws)?)
+        }
+        #[cfg(feature = "file")]
+        SinkKind::File(settings) => Arc::new(crate::sink::file::FileSink::new(settings)),
+    })
+}
+
+/// Opens the ledger.
+///
+/// # Errors
+/// When its file or folder cannot be made.
+pub fn ledger(config: &Config) -> anyhow::Result<Arc<Sqlite>> {
+    let path = &config.ledger.path;
+    if let Some(folder) = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+    {
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("failed to make {}", folder.display()))?;
+    }
+    let ledger =
+        Sqlite::open(path).with_context(|| format!("failed to open ledger {}", path.display()))?;
+    Ok(Arc::new(ledger))
+}
+
+/// Opens the store of dead letters and pending references.
+///
+/// # Errors
+/// When its folder cannot be made, or this build has no S3.
+#[cfg_attr(
+    not(feature = "sqs"),
+    allow(clippy::unused_async, reason = "only a bucket is waited for")
+)]
+pub async fn store(section: &StoreSection) -> anyhow::Result<Arc<Store>> {
+    let backend: Arc<dyn Backend> = match section.folder() {
+        Some(folder) => {
+            let opened = Folder::open(folder);
+            Arc::new(opened.with_context(|| format!("failed to open store {}", folder.display()))?)
+        }
+        None => anyhow::bail!("a store in a bucket needs a build with the feature `sqs`"),
+    };
+    Ok(Arc::new(Store::new(backend)))
+}

@@ -1,0 +1,119 @@
+//! `sluicegate check`: everything that can be known before the first message.
+
+use clap::Args;
+
+use super::{Configured, Failure, output::Output};
+use crate::{
+    assemble,
+    config::{Config, Problems},
+};
+
+/// Arguments of `check`.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    configured: Configured,
+    /// Also ask the queue, the buckets and every sink whether they would let us work
+    #[arg(long)]
+    online: bool,
+}
+
+pub(super) async fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let config = arguments.configured.load()?;
+    let mut report = Report::default();
+    offline(&config, &mut report).await?;
+    if arguments.online {
+        online(&config, &mut report).await?;
+    }
+    report.finish()
+}
+
+/// What was tried, one line each; problems are printed and counted.
+#[derive(Default)]
+struct Report {
+    output: Output,
+    problems: Problems,
+}
+
+impl Report {
+    fn add(&mut self, what: &str, result: anyhow::Result<String>) -> anyhow::Result<()> {
+        match result {
+            Ok(said) => self.output.line(&format!("ok      {what}: {said}")),
+            Err(error) => {
+                self.problems.push(format!("{what}: {error:#}"));
+                self.output.line(&format!("wrong   {what}"))
+            }
+        }
+    }
+
+    fn finish(self) -> Result<(), Failure> {
+        if self.problems.is_empty() {
+            Ok(())
+        } else {
+            Err(Failure::Configuration(self.problems))
+        }
+    }
+}
+
+async fn offline(config: &Config, report: &mut Report) -> anyhow::Result<()> {
+    for (name, settings) in &config.plugins {
+        let mut one = config.clone();
+        one.plugins = [(name.clone(), settings.clone())].into();
+        let loaded = assemble::plugins(&one).map(|plugins| {
+            let about = |plugin: &crate::plugin::Component| {
+                format!("version {}, sha256 {}", plugin.version(), plugin.digest())
+            };
+            plugins.iter().map(about).collect()
+        });
+        report.add(&format!("plugins.{name}"), loaded)?;
+    }
+    let has_key =
+        config.redaction.hmac_key_file.is_some() || config.redaction.hmac_key_env.is_some();
+    let key = if has_key {
+        "the key is readable"
+    } else {
+        "no key: markers carry no HMAC"
+    };
+    report.add(
+        "redaction",
+        config.redaction.masker().map(|_| key.to_owned()),
+    )?;
+    for (name, section) in &config.sinks {
+        let mut one = config.clone();
+        one.sinks = [(name.clone(), section.clone())].into();
+        let made = assemble::sinks(&one)
+            .await
+            .map(|_| "settings and secrets are readable".to_owned());
+        report.add(&format!("sinks.{name}"), made)?;
+    }
+    Ok(())
+}
+
+async fn online(config: &Config, report: &mut Report) -> anyhow::Result<()> {
+    let said = match assemble::source(config).await {
+        Ok((source, _)) => source.check().await,
+        Err(error) => Err(error),
+    };
+    report.add("source, online", said)?;
+    let store = match assemble::store(&config.store).await {
+        Ok(store) => store
+            .dead_letters(None, 1)
+            .await
+            .map(|_| "can be listed".to_owned()),
+        Err(error) => Err(error),
+    };
+    report.add("store, online", store)?;
+    for (name, section) in &config.sinks {
+        let mut one = config.clone();
+        one.sinks = [(name.clone(), section.clone())].into();
+        let said = match assemble::sinks(&one).await {
+            Ok(plans) => match plans.first() {
+                Some(plan) => plan.sink.check().await,
+                None => Ok("nothing to ask".to_owned()),
+            },
+            Err(error) => Err(error),
+        };
+        report.add(&format!("sinks.{name}, online"), said)?;
+    }
+    Ok(())
+}
