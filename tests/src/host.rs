@@ -13,7 +13,7 @@ use sluicegate::{
     clock,
     deadletter::DeadLetter,
     findings,
-    ledger::sqlite::Sqlite,
+    ledger::Sqlite,
     mask::Masker,
     pipeline::{self, Pipeline, Plan, SinkPlan},
     plugin::{Component, Engine, Limits},
@@ -207,9 +207,7 @@ impl Setup {
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(hub.region()))
             .endpoint_url(hub.url())
-            .credentials_provider(SharedCredentialsProvider::new(Credentials::from_keys(
-                key, secret, None,
-            )))
+            .credentials_provider(SharedCredentialsProvider::new(Credentials::new(key, secret, None, None, "tests")))
             .build();
         let sink = security_hub::SecurityHub::new(&settings, &aws).expect("a sink");
         self.sink("security_hub", Arc::new(sink), &[Accept::Findings])
