@@ -207,7 +207,9 @@ impl Setup {
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(hub.region()))
             .endpoint_url(hub.url())
-            .credentials_provider(SharedCredentialsProvider::new(Credentials::new(key, secret, None, None, "tests")))
+            .credentials_provider(SharedCredentialsProvider::new(Credentials::new(
+                key, secret, None, None, "tests",
+            )))
             .build();
         let sink = security_hub::SecurityHub::new(&settings, &aws).expect("a sink");
         self.sink("security_hub", Arc::new(sink), &[Accept::Findings])
