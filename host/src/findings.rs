@@ -138,15 +138,14 @@ impl Findings {
             anyhow::bail!("sink {} takes no findings", crate::text::shown(sink));
         };
         let (ack, finalizer) = ack::channel();
-        match self.desk.ledger.take(id, (self.desk.clock)()).await? {
-            Some(finding) => send(delivery, &finding, ack, true).await,
-            None => {
-                let nothing = without_bytes(Origin::Finding(id.into()), 0);
-                let reason = "the ledger does not know the finding any more";
-                delivery
-                    .reject(nothing, ack, Cause::SinkUnavailable, reason)
-                    .await;
-            }
+        if let Some(finding) = self.desk.ledger.take(id, (self.desk.clock)()).await? {
+            send(delivery, &finding, ack, true).await;
+        } else {
+            let nothing = without_bytes(Origin::Finding(id.into()), 0);
+            let reason = "the ledger does not know the finding any more";
+            delivery
+                .reject(nothing, ack, Cause::SinkUnavailable, reason)
+                .await;
         }
         Ok(finalizer.outcome().await)
     }

@@ -114,7 +114,7 @@ async fn only_what_changed_is_outdated(ledger: &dyn Ledger) {
     assert!(ledger.outdated(100, 9).await.unwrap().is_empty());
     assert_eq!(
         ledger.outdated(101, 9).await.unwrap(),
-        [id.clone()],
+        std::slice::from_ref(&id),
         "never announced"
     );
     ledger.announced(&id, 150, 1).await.unwrap();
@@ -128,7 +128,10 @@ async fn only_what_changed_is_outdated(ledger: &dyn Ledger) {
         ledger.outdated(150, 9).await.unwrap().is_empty(),
         "announced too lately"
     );
-    assert_eq!(ledger.outdated(151, 9).await.unwrap(), [id.clone()]);
+    assert_eq!(
+        ledger.outdated(151, 9).await.unwrap(),
+        std::slice::from_ref(&id)
+    );
     ledger.announced(&id, 140, 1).await.unwrap();
     assert_eq!(
         ledger.outdated(151, 9).await.unwrap(),

@@ -1,4 +1,4 @@
-//! The ledger in one SQLite file, for one host.
+//! The ledger in one `SQLite` file, for one host.
 //!
 //! Write-ahead log with `synchronous = FULL`: a message is deleted because a finding's state is in
 //! here, so that a commit has to survive a power cut. That is one flush an object, not one an event.

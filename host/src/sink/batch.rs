@@ -281,9 +281,9 @@ mod tests {
             1
         );
         settle(batches, Outcome::Delivered);
-        too_large
-            .into_iter()
-            .for_each(|part| part.ack.settle(Outcome::DeadLettered));
+        for part in too_large {
+            part.ack.settle(Outcome::DeadLettered);
+        }
         assert_eq!(
             finalizer.outcome().now_or_never(),
             Some(Outcome::DeadLettered)
@@ -346,7 +346,9 @@ mod tests {
             prop_assert_eq!(batches.iter().flat_map(indices).collect::<Vec<_>>(), expected);
             prop_assert_eq!(too_large.len(), sizes.iter().filter(|size| !fits(**size)).count());
             settle(batches, Outcome::Delivered);
-            too_large.into_iter().for_each(|part| part.ack.settle(Outcome::Delivered));
+            for part in too_large {
+                part.ack.settle(Outcome::Delivered);
+            }
             prop_assert_eq!(finalizer.outcome().now_or_never(), Some(Outcome::Delivered));
         }
 

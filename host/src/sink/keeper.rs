@@ -126,8 +126,11 @@ impl Keeper {
     }
 }
 
+/// An object, or a finding.
+type Key = (Option<[u8; 16]>, Option<Arc<str>>);
+
 fn by_origin(batch: Batch) -> Vec<Vec<Part>> {
-    let mut groups: BTreeMap<(Option<[u8; 16]>, Option<Arc<str>>), Vec<Part>> = BTreeMap::new();
+    let mut groups: BTreeMap<Key, Vec<Part>> = BTreeMap::new();
     for part in batch.parts {
         let key = match &part.parcel.origin {
             Origin::Object(object) => (Some(object.id.0), None),
