@@ -171,7 +171,7 @@ fn holds(text: &[u8], at: usize) -> bool {
         // Escaped text is read by the walk.
         b'\\' => return true,
         b'@' => return has_scheme(&text[..at]),
-        b'=' => return values::is_telling_at(text, at),
+        b'=' => return is_assigned(text, at),
         b'A' if rest[1..].starts_with(b"KI") || rest[1..].starts_with(b"SI") => {
             return !is_alone(text, at);
         }
@@ -193,8 +193,70 @@ fn holds(text: &[u8], at: usize) -> bool {
             word.eq_ignore_ascii_case(b"sig") || word.eq_ignore_ascii_case(b"sec")
         }),
         [b'p', b'i', b'-', ..] if from(2).starts_with(b"pypi-") => true,
-        _ => values::is_telling_at(text, at),
+        _ => is_telling_part(rest) && is_named(text, at),
     }
+}
+
+/// Whether the three bytes are those of a telling name, and no mixture.
+fn is_telling_part(text: &[u8]) -> bool {
+    let Some(&[first, second, third]) = text.first_chunk::<3>() else {
+        return false;
+    };
+    let part = [first, second, third].map(|byte| byte.to_ascii_lowercase());
+    matches!(
+        &part,
+        b"ssw"
+            | b"ssp"
+            | b"pwd"
+            | b"ret"
+            | b"ken"
+            | b"pik"
+            | b"tek"
+            | b"pi_"
+            | b"te_"
+            | b"pi-"
+            | b"te-"
+    )
+}
+
+/// Whether a telling word stands around the position, where it can name a value: as a member's name, as
+/// the name in a pair, or before a sign.
+fn is_named(text: &[u8], at: usize) -> bool {
+    let Some((start, end)) = values::telling_word(text, at) else {
+        return false;
+    };
+    let after = text[end..].trim_ascii_start();
+    match after {
+        [b'"', rest @ ..] => match rest.trim_ascii_start() {
+            [b':', value @ ..] => matches!(value.trim_ascii_start(), [b'"' | b'[', ..]),
+            _ => is_name_of_pair(&text[..start]),
+        },
+        [b':', next, ..] => matches!(next, b' ' | b'\''),
+        [b'=' | b'\'', ..] => true,
+        _ => text[start..].starts_with(b"--"),
+    }
+}
+
+/// Whether a telling word stands before the equals sign.
+fn is_assigned(text: &[u8], at: usize) -> bool {
+    let before = text[..at].trim_ascii_end();
+    let before = before.strip_suffix(b"'").unwrap_or(before);
+    !before.is_empty() && values::telling_word(text, before.len() - 1).is_some()
+}
+
+/// Whether the string that is open at the end of the text is the `name` or `key` of an object.
+fn is_name_of_pair(before: &[u8]) -> bool {
+    let open = before.iter().rposition(|&byte| byte == b'"').unwrap_or(0);
+    let Some(member) = before[..open].trim_ascii_end().strip_suffix(b":") else {
+        return false;
+    };
+    let member = member.trim_ascii_end();
+    [&b"\"name\""[..], b"\"key\"", b"\"parameterKey\""]
+        .iter()
+        .any(|name| {
+            member.len() >= name.len()
+                && member[member.len() - name.len()..].eq_ignore_ascii_case(name)
+        })
 }
 
 /// Whether an access key identifier is a string of its own, with nothing beside it.

@@ -43,19 +43,40 @@ const HARMLESS_ENDINGS: [&str; 13] = [
 
 /// Whether a member so named, or a variable so called, holds a secret.
 pub(crate) fn is_secret(name: &[u8]) -> bool {
-    SECRET_ENDINGS
+    // Most names end in none of the letters that the endings end in.
+    let last = name.last().copied().map(folded);
+    matches!(last, Some(b'd' | b'e' | b't' | b'g' | b'y' | b'n'))
+        && SECRET_ENDINGS
+            .iter()
+            .any(|ending| ends_in(name, ending.as_bytes()))
+        && !is_harmless(name)
+}
+
+fn is_harmless(name: &[u8]) -> bool {
+    let reversed = || {
+        name.iter()
+            .rev()
+            .copied()
+            .map(folded)
+            .filter(|byte| *byte != b'_')
+    };
+    HARMLESS_ENDINGS.iter().any(|ending| {
+        let mut reversed = reversed();
+        ending
+            .bytes()
+            .rev()
+            .all(|byte| reversed.next() == Some(byte))
+    })
+}
+
+fn ends_in(name: &[u8], ending: &[u8]) -> bool {
+    let Some(start) = name.len().checked_sub(ending.len()) else {
+        return false;
+    };
+    name[start..]
         .iter()
-        .any(|ending| ends_in(name.iter().rev().copied().map(folded), ending))
-        && !HARMLESS_ENDINGS.iter().any(|ending| {
-            ends_in(
-                name.iter()
-                    .rev()
-                    .copied()
-                    .map(folded)
-                    .filter(|byte| *byte != b'_'),
-                ending,
-            )
-        })
+        .zip(ending)
+        .all(|(&byte, &expected)| folded(byte) == expected)
 }
 
 fn folded(byte: u8) -> u8 {
@@ -64,13 +85,6 @@ fn folded(byte: u8) -> u8 {
     } else {
         byte.to_ascii_lowercase()
     }
-}
-
-fn ends_in(mut reversed: impl Iterator<Item = u8>, ending: &str) -> bool {
-    ending
-        .bytes()
-        .rev()
-        .all(|byte| reversed.next() == Some(byte))
 }
 
 /// Whether a value is a marker: of AWS, of the host, or stars.

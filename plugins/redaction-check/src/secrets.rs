@@ -22,9 +22,14 @@ pub(crate) struct Found {
 /// When the event is not JSON or nested too deep.
 pub(crate) fn of(event: &[u8], source: &[u8], name: &[u8]) -> Result<Vec<Found>, &'static str> {
     let mut found: Vec<Found> = Vec::new();
+    let known = places::has(source, name);
     walk::leaves(event, &mut |leaf| {
-        let Some(detector) = by_place(leaf, source, name).or_else(|| in_leaf(leaf, source, true))
-        else {
+        let place = if known {
+            by_place(leaf, source, name)
+        } else {
+            None
+        };
+        let Some(detector) = place.or_else(|| in_leaf(leaf, source, true)) else {
             return;
         };
         let path = walk::pointer(leaf.path);
@@ -36,9 +41,6 @@ pub(crate) fn of(event: &[u8], source: &[u8], name: &[u8]) -> Result<Vec<Found>,
 }
 
 fn by_place(leaf: &Leaf<'_, '_>, source: &[u8], name: &[u8]) -> Option<Detector> {
-    if !places::has(source, name) {
-        return None;
-    }
     let path: Vec<Cow<'_, [u8]>> = leaf.path.iter().map(segment).collect();
     let path: Vec<&[u8]> = path.iter().map(AsRef::as_ref).collect();
     let detector = places::at(source, name, &path)?;

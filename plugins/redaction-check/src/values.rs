@@ -165,17 +165,21 @@ fn has_password(text: &[u8]) -> bool {
 /// `password=…`, `password: …`, `"password":"…"`, at the sign between the two.
 fn is_assignment(text: &[u8], at: usize) -> bool {
     let (before, sign, after) = (&text[..at], text[at], &text[at + 1..]);
+    // An ARN has colons without a blank; `password:` has one, or a quote.
+    if sign == b':'
+        && !after
+            .first()
+            .is_some_and(|byte| matches!(byte, b' ' | b'"' | b'\''))
+    {
+        return false;
+    }
     let before = trim_end(before, |byte| matches!(byte, b'"' | b'\'' | b' '));
-    let word = &before[before.len()
-        - before
-            .iter()
-            .rev()
-            .position(|&byte| !is_word(byte))
-            .unwrap_or(before.len())..];
-    let spaced = after
-        .first()
-        .is_some_and(|byte| matches!(byte, b' ' | b'"' | b'\''));
-    if !is_telling(word) || (sign == b':' && !spaced) {
+    let length = before
+        .iter()
+        .rev()
+        .position(|&byte| !is_word(byte))
+        .unwrap_or(before.len());
+    if !is_telling(&before[before.len() - length..]) {
         return false;
     }
     let value = assigned(after);
@@ -223,8 +227,8 @@ fn trim_end(text: &[u8], of: impl Fn(u8) -> bool) -> &[u8] {
     &text[..end]
 }
 
-/// Whether the word that ends (or, at an equals sign, ended) here is a telling one.
-pub(crate) fn is_telling_at(text: &[u8], at: usize) -> bool {
+/// The word around a position, if it is a telling one: where it starts and ends.
+pub(crate) fn telling_word(text: &[u8], at: usize) -> Option<(usize, usize)> {
     let start = at
         - text[..at]
             .iter()
@@ -232,7 +236,11 @@ pub(crate) fn is_telling_at(text: &[u8], at: usize) -> bool {
             .position(|&byte| !is_word(byte))
             .unwrap_or(at);
     let end = at + run(&text[at..], is_word);
-    is_telling(&text[start..end])
+    if is_telling(&text[start..end]) {
+        Some((start, end))
+    } else {
+        None
+    }
 }
 
 #[cfg(test)]
