@@ -172,7 +172,30 @@ pub async fn store(section: &StoreSection) -> anyhow::Result<Arc<Store>> {
             let opened = Folder::open(folder);
             Arc::new(opened.with_context(|| format!("failed to open store {}", folder.display()))?)
         }
+        #[cfg(feature = "sqs")]
+        None => Arc::new(bucket(section).await),
+        #[cfg(not(feature = "sqs"))]
         None => anyhow::bail!("a store in a bucket needs a build with the feature `sqs`"),
     };
     Ok(Arc::new(Store::new(backend)))
+}
+
+#[cfg(feature = "sqs")]
+async fn bucket(section: &StoreSection) -> crate::store::S3 {
+    let mut loader = aws_config::defaults(aws_config::BehaviorVersion::latest());
+    if let Some(region) = section.region.clone() {
+        loader = loader.region(aws_config::Region::new(region));
+    }
+    if let Some(url) = &section.endpoint_url {
+        loader = loader.endpoint_url(url);
+    }
+    let bucket = section.bucket.as_deref().unwrap_or_default();
+    let owner = section.owner.as_deref().unwrap_or_default();
+    crate::store::S3::new(
+        &loader.load().await,
+        bucket,
+        owner,
+        &section.prefix,
+        section.endpoint_url.is_some(),
+    )
 }
