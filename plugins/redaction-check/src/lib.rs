@@ -60,7 +60,7 @@ impl Plugin for RedactionCheck {
     fn process(&self, batch: &Batch<'_>, out: &mut Output) -> Result<(), String> {
         for row in batch.rows() {
             let (event, source) = (row.bytes(self.event), row.bytes(self.source));
-            if places::has(source, row.bytes(self.name)) || anchors::any(event) {
+            if places::any(event, source, row.bytes(self.name)) || anchors::any(event) {
                 let found = secrets::of(event, source, row.bytes(self.name))
                     .map_err(|error| format!("event {}: {error}", row.index()))?;
                 self.report(row, found, out);

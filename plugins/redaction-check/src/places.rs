@@ -27,12 +27,12 @@ const fn place(
     }
 }
 
-use Detector::{EnvironmentVariable, IssuedSessionToken, KnownPlace, PresignedUrl, UserData};
+use Detector::{EnvironmentVariable, IssuedSessionToken, KnownPlace, UserData};
 
 const ISSUED: &[&str] = &["responseElements", "**", "sessionToken"];
 const ENVIRONMENT: &[&str] = &["**", "environment", "variables", "*"];
 
-const PLACES: [Place; 37] = [
+const PLACES: [Place; 35] = [
     place("sts.amazonaws.com", "", ISSUED, IssuedSessionToken),
     place(
         "s3.amazonaws.com",
@@ -223,18 +223,6 @@ const PLACES: [Place; 37] = [
         &["requestParameters", "hostKey"],
         KnownPlace,
     ),
-    place(
-        "rds.amazonaws.com",
-        "",
-        &["requestParameters", "preSignedUrl"],
-        PresignedUrl,
-    ),
-    place(
-        "ec2.amazonaws.com",
-        "CopySnapshot",
-        &["requestParameters", "presignedUrl"],
-        PresignedUrl,
-    ),
 ];
 
 fn of_call(source: &[u8], name: &[u8]) -> impl Iterator<Item = &'static Place> {
@@ -247,6 +235,33 @@ fn of_call(source: &[u8], name: &[u8]) -> impl Iterator<Item = &'static Place> {
 /// Whether the table knows the call.
 pub(crate) fn has(source: &[u8], name: &[u8]) -> bool {
     of_call(source, name).next().is_some()
+}
+
+/// Whether the table knows the call, and the event has the last name of a place in it.
+pub(crate) fn any(event: &[u8], source: &[u8], name: &[u8]) -> bool {
+    of_call(source, name).any(|place| {
+        let mut names = place
+            .path
+            .iter()
+            .rev()
+            .filter(|segment| !segment.starts_with('*'));
+        names
+            .next()
+            .is_some_and(|last| contains(event, last.as_bytes()))
+    })
+}
+
+/// Without regard to case.
+fn contains(text: &[u8], word: &[u8]) -> bool {
+    let Some(first) = word.first().map(u8::to_ascii_lowercase) else {
+        return true;
+    };
+    let starts = text
+        .iter()
+        .enumerate()
+        .filter(|(_, byte)| **byte | 32 == first | 32);
+    let mut words = starts.filter_map(|(at, _)| text.get(at..at + word.len()));
+    words.any(|part| part.eq_ignore_ascii_case(word))
 }
 
 /// What stands at this path of the call.
@@ -331,6 +346,23 @@ mod tests {
             ),
             None
         );
-        assert!(!has(b"ssm.amazonaws.com", b"GetParameter"));
+        assert!(!any(
+            br#"{"value":"x"}"#,
+            b"ssm.amazonaws.com",
+            b"GetParameter"
+        ));
+    }
+
+    #[test]
+    fn a_known_call_counts_when_its_event_has_the_name_of_a_place() {
+        let at = |event: &[u8]| {
+            any(
+                event,
+                b"lambda.amazonaws.com",
+                b"UpdateFunctionConfiguration",
+            )
+        };
+        assert!(at(br#"{"environment":{"Variables":{"A":"b"}}}"#));
+        assert!(!at(br#"{"environment":{}}"#));
     }
 }

@@ -4,6 +4,10 @@ use crate::{detector::Detector, names};
 
 /// The first kind of secret in a value.
 pub(crate) fn detect(text: &[u8]) -> Option<Detector> {
+    // The shortest is a URL such as `a://b:c@`.
+    if text.len() < 8 {
+        return None;
+    }
     (0..text.len()).find_map(|at| starting(text, at))
 }
 
