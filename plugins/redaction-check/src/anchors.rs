@@ -7,8 +7,8 @@
 
 use crate::values;
 
-/// Groups of three bytes, at most eight groups. Within a group the bytes mix freely, so that alike ones
-/// stand together.
+/// Groups of three bytes, at most eight groups; letters count in both cases. Within a group the bytes mix
+/// freely, so that alike ones stand together.
 const GROUPS: [&[[u8; 3]]; 8] = [
     // Tokens of STS, JWT, Google, Slack.
     &[*b"QoG", *b"woG", *b"QoJ", *b"eyJ", *b"Iza", *b"xox"],
@@ -17,19 +17,17 @@ const GROUPS: [&[[u8; 3]]; 8] = [
         *b"hp_", *b"ho_", *b"hu_", *b"hs_", *b"hr_", *b"at_", *b"pm_", *b"ve_",
     ],
     // GitLab; "token".
-    &[*b"lpa", *b"ken", *b"KEN"],
+    &[*b"lpa", *b"ken"],
     // PyPI, PEM; "api_key", "private-key".
-    &[
-        *b"pi-", *b"---", *b"te-", *b"pi_", *b"te_", *b"PI_", *b"PI-", *b"TE_", *b"TE-",
-    ],
-    // Access key identifiers.
-    &[*b"AKI", *b"ASI"],
+    &[*b"pi-", *b"---", *b"te-", *b"pi_", *b"te_"],
+    // Access key identifiers; "apikey", "privatekey".
+    &[*b"AKI", *b"ASI", *b"pik", *b"tek"],
     // Presigned URLs, web hooks of Slack.
-    &[*b"z-S", *b"z-s", *b"Z-S", *b"ks."],
+    &[*b"z-S", *b"ks."],
     // "password", "passwd", "passphrase", "pwd".
-    &[*b"ssw", *b"SSW", *b"ssp", *b"SSP", *b"pwd", *b"PWD"],
-    // "secret", "apikey", "privatekey", "account key".
-    &[*b"ret", *b"RET", *b"pik", *b"PIK", *b"tek", *b"TEK"],
+    &[*b"ssw", *b"ssp", *b"pwd"],
+    // "secret".
+    &[*b"ret"],
 ];
 
 /// Of each of the three bytes, which groups have one with this lower, or upper, half.
