@@ -73,7 +73,6 @@ fn batch(events: &[&str]) -> anyhow::Result<EventBatch> {
         object: Arc::new(object),
         data,
         events: spans,
-        permit: None,
     })
 }
 

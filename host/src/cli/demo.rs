@@ -66,7 +66,10 @@ pub(super) async fn run(arguments: &Arguments, drain: CancellationToken) -> Resu
     let counted = forward(&config, &truth, &mut output, drain).await?;
     let took = began.elapsed();
 
-    let leaked = leaked(out, &truth)?;
+    let secrets = Secrets::new(truth.secrets.iter().map(|secret| secret.value.as_str()));
+    let planted = scan(out, &["bucket"], &secrets)?;
+    ensure_all_found(&truth, &planted)?;
+    let leaked = scan(out, &["out", "state"], &secrets)?;
     summary(out, &truth, &counted, took, &leaked)
         .lines()
         .try_for_each(|line| output.line(line))?;
@@ -193,14 +196,23 @@ fn progress(counted: &Snapshot, truth: &Truth, elapsed: Duration) -> String {
     )
 }
 
-/// Secrets that stand anywhere in the results, the ledger or the store.
-fn leaked(out: &Path, truth: &Truth) -> anyhow::Result<Scan> {
-    let secrets = Secrets::new(truth.secrets.iter().map(|secret| secret.value.as_str()));
+/// Reads every byte of these folders.
+fn scan(out: &Path, folders: &[&str], secrets: &Secrets<'_>) -> anyhow::Result<Scan> {
     let mut scan = Scan::default();
-    for folder in ["out", "state"] {
-        scan.folder(&out.join(folder), &secrets)?;
-    }
+    folders
+        .iter()
+        .try_for_each(|folder| scan.folder(&out.join(folder), secrets))?;
     Ok(scan)
+}
+
+/// A scan that finds nothing in the results proves something only if it finds everything in the objects.
+fn ensure_all_found(truth: &Truth, planted: &Scan) -> anyhow::Result<()> {
+    let (found, all) = (planted.found.len(), truth.secrets.len());
+    ensure!(
+        found == all,
+        "the scan finds {found} of {all} secrets in the generated objects"
+    );
+    Ok(())
 }
 
 fn generated(truth: &Truth) -> String {
