@@ -662,7 +662,7 @@ mod tests {
         let all = |path: &str| {
             let mut found = Vec::new();
             Path::parse(path).unwrap().find(event.as_bytes(), |range| {
-                found.push(event[range].to_owned())
+                found.push(event[range].to_owned());
             });
             found
         };

@@ -22,7 +22,7 @@ impl Problems {
     }
 
     /// Adds a problem unless `value` lies in `range`.
-    pub fn range<T: PartialOrd + fmt::Display>(
+    pub fn range<T: PartialOrd + fmt::Display + Copy>(
         &mut self,
         key: &str,
         value: T,

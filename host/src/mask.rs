@@ -212,7 +212,7 @@ fn forms(value: &[u8]) -> Vec<Vec<u8>> {
         for &byte in value {
             match byte {
                 b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                    out.push(byte)
+                    out.push(byte);
                 }
                 b' ' => out.extend_from_slice(space),
                 _ => out.extend_from_slice(&[
@@ -254,10 +254,10 @@ mod tests {
 
     #[test]
     fn a_marker_tells_equal_secrets_by_key_only() {
-        let masker = Masker::with_key("k1", &[7; 32]).unwrap();
-        let marker = masker.marker("aws-secret", b"abc");
-        assert_eq!(marker, masker.marker("aws-secret", b"abc"));
-        assert_ne!(marker, masker.marker("aws-secret", b"abd"));
+        let keyed = Masker::with_key("k1", &[7; 32]).unwrap();
+        let marker = keyed.marker("aws-secret", b"abc");
+        assert_eq!(marker, keyed.marker("aws-secret", b"abc"));
+        assert_ne!(marker, keyed.marker("aws-secret", b"abd"));
         assert_ne!(
             marker,
             Masker::with_key("k1", &[8; 32])

@@ -82,7 +82,7 @@ fn days(year: i64, month: i64, day: i64) -> i64 {
 pub fn format_ms(ms: i64) -> String {
     let ms = ms.clamp(-62_167_219_200_000, 253_402_300_799_999);
     let time = OffsetDateTime::from_unix_timestamp_nanos(i128::from(ms) * 1_000_000)
-        .expect("clamped to the years that exist");
+        .unwrap_or(OffsetDateTime::UNIX_EPOCH);
     format!(
         "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z",
         time.year(),

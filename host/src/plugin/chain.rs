@@ -278,7 +278,7 @@ impl Run<'_> {
         let mut seen = Vec::new();
         for row in 0..self.batch.events.len() {
             matcher.matches(&self.row(row, added), &mut seen, |plugin| {
-                wanted[plugin].push(number(row))
+                wanted[plugin].push(number(row));
             });
         }
         wanted
@@ -463,7 +463,7 @@ impl Verdicts {
             self.drops.extend(outcome.drops.into_iter().map(row));
             for mask in outcome.masks {
                 let row = row(mask.row);
-                if let Err(error) = self.mask(row, mask, run) {
+                if let Err(error) = self.mask(row, &mask, run) {
                     self.fail(number, link, row, error, false);
                 }
             }
@@ -487,7 +487,7 @@ impl Verdicts {
     }
 
     /// Finds the leaves that a mask covers.
-    fn mask(&mut self, row: u32, mask: abi::Mask, run: &Run<'_>) -> Result<(), String> {
+    fn mask(&mut self, row: u32, mask: &abi::Mask, run: &Run<'_>) -> Result<(), String> {
         let event = run.batch.events[row as usize].range();
         let path = Path::parse(&mask.path).map_err(|error| error.to_string())?;
         let data = &run.batch.data[..event.end];
@@ -593,7 +593,7 @@ fn members(
     processed: &mut Processed,
     added: &[Added],
     marks: &Marks,
-    masks: &[(u32, Mask, abi::Mask)],
+    covered: &[(u32, Mask, abi::Mask)],
 ) {
     let sightings = std::mem::take(&mut processed.sightings);
     let mut failed = marks.failed.clone();
@@ -607,7 +607,7 @@ fn members(
         let cleaner = Cleaner::new(&own, &processed.batch.data);
         let row_number = number(row);
         let found = slice_of(&sightings, |(at, _)| number(*at), row_number);
-        let masked = slice_of(masks, |(at, ..)| *at, row_number);
+        let masked = slice_of(covered, |(at, ..)| *at, row_number);
         let failed = slice_of(&failed, |(at, _)| *at, row_number);
         processed.push_member(row, |out| {
             for added in added {
@@ -629,7 +629,7 @@ fn members(
                 out.push(b'}');
             });
             list(out, "failed", failed, |(_, plugin), out| {
-                json::quote_into(plugin, out)
+                json::quote_into(plugin, out);
             });
         });
     }

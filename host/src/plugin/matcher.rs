@@ -167,7 +167,7 @@ mod tests {
         }
         let mut got = Vec::new();
         matcher.matches(&Texts(event.to_vec()), &mut Vec::new(), |plugin| {
-            got.push(plugin)
+            got.push(plugin);
         });
         got.sort_unstable();
         got

@@ -608,7 +608,9 @@ mod tests {
 
     fn extra(toml: &str, taken: &[usize], instance: Option<&str>, stamp: Option<i64>) -> String {
         let mut flags = [false; OWN];
-        taken.iter().for_each(|&member| flags[member] = true);
+        for &member in taken {
+            flags[member] = true;
+        }
         let object = ObjectRef {
             bucket: "b".into(),
             key: "k \"1\"".into(),
