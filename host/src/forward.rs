@@ -817,7 +817,11 @@ impl Replay for Replayer {
 fn check_names(sinks: &[SinkPlan]) -> anyhow::Result<()> {
     let mut names: Vec<&str> = sinks.iter().map(|sink| sink.name.as_str()).collect();
     names.sort_unstable();
-    if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]).and_then(<[_]>::first) {
+    if let Some(pair) = names
+        .windows(2)
+        .find(|pair| pair[0] == pair[1])
+        .and_then(<[_]>::first)
+    {
         anyhow::bail!("two sinks are named {pair}");
     }
     let reserved = [FINDINGS, OWN_PENDING];

@@ -3,3 +3,4 @@
 pub mod aws;
 pub mod host;
 pub mod servers;
+pub mod shelf;
