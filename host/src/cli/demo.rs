@@ -277,9 +277,11 @@ fn summary(out: &Path, truth: &Truth, counted: &Snapshot, took: Duration, leaked
         rows.push((what.to_owned(), out.join(path).display().to_string()));
     }
     let width = rows.iter().map(|(what, _)| what.len()).max().unwrap_or(0);
-    rows.iter()
-        .map(|(what, said)| format!("  {what:width$}  {said}\n"))
-        .collect()
+    let mut table = String::new();
+    for (what, said) in rows {
+        writeln!(table, "  {what:width$}  {said}").expect("a String takes every write");
+    }
+    table
 }
 
 fn attacks(truth: &Truth) -> String {

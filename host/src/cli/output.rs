@@ -12,7 +12,7 @@ pub(super) struct Output {
 impl Output {
     /// One line.
     pub(super) fn line(&mut self, text: &str) -> anyhow::Result<()> {
-        self.write(&format!("{}{text}\n", self.wipe()))?;
+        Self::write(&format!("{}{text}\n", self.wipe()))?;
         self.progress = false;
         Ok(())
     }
@@ -22,7 +22,7 @@ impl Output {
         if !io::stdout().is_terminal() {
             return Ok(());
         }
-        self.write(&format!("\r\x1b[K{text}"))?;
+        Self::write(&format!("\r\x1b[K{text}"))?;
         self.progress = true;
         Ok(())
     }
@@ -31,7 +31,7 @@ impl Output {
         if self.progress { "\r\x1b[K" } else { "" }
     }
 
-    fn write(&self, text: &str) -> anyhow::Result<()> {
+    fn write(text: &str) -> anyhow::Result<()> {
         let mut out = io::stdout().lock();
         match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {

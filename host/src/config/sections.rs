@@ -93,7 +93,7 @@ impl SinkKind {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Ledger {
-    /// SQLite file; its folder is made where it is missing. Default `state/ledger.sqlite`.
+    /// `SQLite` file; its folder is made where it is missing. Default `state/ledger.sqlite`.
     pub path: PathBuf,
 }
 

@@ -103,11 +103,11 @@ impl Account {
         }
     }
 
-    /// Whoever makes the next ordinary call: mostly roles, as everywhere.
+    /// Whoever makes the next ordinary call: people, roles, and services of AWS.
     pub(super) fn anyone(&self, rng: &mut Rng) -> &Principal {
         match rng.u32(..100) {
             0..68 => pick(rng, &self.users),
-            48..88 => pick(rng, &self.roles),
+            68..88 => pick(rng, &self.roles),
             _ => pick(rng, &self.services),
         }
     }

@@ -116,14 +116,14 @@ pub(super) fn write_event(
         r#"","eventCategory":""#,
         if data { "Data" } else { "Management" },
     );
-    if !act.principal.is_service {
+    if act.principal.is_service {
+        add("\"", "}");
+    } else {
         add(
             r#"","tlsDetails":{"tlsVersion":"TLSv1.3","cipherSuite":"TLS_AES_128_GCM_SHA256","clientProvidedHostHeader":""#,
             call.service,
         );
         add(".", "$region$.amazonaws.com\"}}");
-    } else {
-        add("\"", "}");
     }
     values.token
 }
@@ -192,7 +192,7 @@ impl<'a> Values<'a> {
             "date" => out.push_str(&date(self.scene.time_s)),
             "uuid" | "event" => out.push_str(&uuid(self.rng)),
             "number" => {
-                write!(out, "{}", self.rng.u32(1..9000)).expect("a String takes every write")
+                write!(out, "{}", self.rng.u32(1..9000)).expect("a String takes every write");
             }
             "hex32" => out.push_str(&text(self.rng, HEX, 32)),
             "base32" => out.push_str(&text(self.rng, BASE32, 16)),
