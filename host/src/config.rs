@@ -1,11 +1,27 @@
 //! Configuration: one strict TOML file, layered with environment variables, checked as a whole.
 
-mod load;
-mod nearest;
-mod sections;
-mod strict;
+// A configuration names a source and a sink, so there is none in a build without either.
+#[cfg(all(
+    any(feature = "sqs", feature = "directory"),
+    any(
+        feature = "splunk-hec",
+        feature = "datadog-logs",
+        feature = "security-hub",
+        feature = "file"
+    )
+))]
+mod file;
 
-pub use sections::{Config, Ledger, Sink, SinkKind, Source, Store};
+#[cfg(all(
+    any(feature = "sqs", feature = "directory"),
+    any(
+        feature = "splunk-hec",
+        feature = "datadog-logs",
+        feature = "security-hub",
+        feature = "file"
+    )
+))]
+pub use file::{Config, Ledger, Sink, SinkKind, Source, Store};
 
 use std::{fmt, path::PathBuf};
 

@@ -1,7 +1,7 @@
 //! From a message to its acknowledgement.
 //!
-//! [`Pipeline::run`] receives messages and takes each one through [`Pipeline::handle`]: what it
-//! announces is opened, decoded and put through the plugins ([`crate::forward`]), dispatched to the
+//! [`Pipeline::run`] receives messages and takes each one through `Pipeline::handle`: what it
+//! announces is opened, decoded and put through the plugins (`forward.rs`), dispatched to the
 //! deliveries, and when all of them have said how it ended, the message is deleted or released. Only
 //! this file deletes messages.
 

@@ -165,7 +165,7 @@ impl Aws {
         let _empty: serde_json::Value = self.script(&["publish", topic_arn, message]).await;
     }
 
-    /// Deploys the CloudFormation stack for the environment `test`.
+    /// Deploys the `CloudFormation` stack for the environment `test`.
     pub async fn deploy(&self) -> Wired {
         let template = root().join("deploy/cloudformation.yaml");
         self.script(&["deploy", &template.display().to_string(), "test"])

@@ -11,7 +11,6 @@ use serde::Serialize;
 
 use crate::{
     finding::{EventFacts, Finding, Severity},
-    normalize::cut,
     timestamp::format_ms,
 };
 
@@ -451,6 +450,13 @@ impl<'a> Action<'a> {
     }
 }
 
+/// At most `max` characters.
+fn cut(text: &str, max: usize) -> &str {
+    text.char_indices()
+        .nth(max)
+        .map_or(text, |(end, _)| &text[..end])
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
@@ -719,5 +725,12 @@ mod tests {
             prop_assert!((1..=32).contains(&resources));
             prop_assert!(asff.to_string().len() <= 240_000);
         }
+    }
+
+    #[test]
+    fn text_is_cut_between_characters() {
+        assert_eq!(cut("größer", 4), "größ");
+        assert_eq!(cut("größe", 5), "größe");
+        assert_eq!(cut("", 0), "");
     }
 }
