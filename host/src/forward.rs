@@ -7,7 +7,10 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Weak},
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -53,7 +56,7 @@ const OPEN_TRIES: u32 = 4;
 const BAD_EVENTS: usize = 1000;
 
 /// What of an object is to be forwarded, and to whom.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) struct Scope {
     /// One sink, by name; everybody where it is none.
     sink: Option<String>,
@@ -61,15 +64,19 @@ pub(crate) struct Scope {
     ranges: Vec<(u32, u32)>,
     /// Whether a pending reference leads here, which stays where it is unless this ends well.
     replay: bool,
+    /// Set when the first bytes are about to be read.
+    started: Arc<AtomicBool>,
 }
 
 impl Scope {
-    /// All of an object to everybody who does not have it, as a message announced it.
-    pub(crate) fn live() -> Self {
+    /// All of an object to everybody who does not have it, as a message announced it. `started` tells
+    /// when work on the message has begun: until then it can be handed back without any waste.
+    pub(crate) fn live(started: &Arc<AtomicBool>) -> Self {
         Self {
             sink: None,
             ranges: Vec::new(),
             replay: false,
+            started: Arc::clone(started),
         }
     }
 
@@ -79,6 +86,7 @@ impl Scope {
             sink: sink.map(ToOwned::to_owned),
             ranges: ranges.to_vec(),
             replay: true,
+            started: Arc::default(),
         }
     }
 
@@ -496,6 +504,7 @@ impl Forwarder {
         let charge = self.charge(size);
         let mut decoder = Decoder::new(Arc::clone(object), self.settings.objects);
         let mut permit = self.permit(charge).await?;
+        scope.started.store(true, Ordering::Relaxed);
         let mut worst = Outcome::Delivered;
         let mut bad = BadEvents::default();
         loop {
@@ -1026,7 +1035,7 @@ mod tests {
 
     #[test]
     fn a_scope_without_ranges_wants_everything() {
-        assert!(Scope::live().wants(7));
+        assert!(Scope::live(&Arc::default()).wants(7));
         let some = Scope::replay(Some("a"), &[(1, 3), (5, 6)]);
         assert_eq!(
             (0..7)

@@ -5,7 +5,13 @@
 //! deliveries, and when all of them have said how it ended, the message is deleted or released. Only
 //! this file deletes messages.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use futures_util::future::join_all;
@@ -261,9 +267,14 @@ impl Pipeline {
             self.counters.messages_released.add(1);
             return self.source.release(message, false).await;
         }
+        let started = Arc::default();
         let outcome = tokio::select! {
-            outcome = self.process(&message) => outcome,
+            outcome = self.process(&message, &started) => outcome,
             () = self.give_up.cancelled() => Outcome::Failed,
+            () = not_started(drain, &started) => {
+                self.counters.messages_released.add(1);
+                return self.source.release(message, false).await;
+            }
         };
         if outcome.is_settled() {
             self.counters.messages_deleted.add(1);
@@ -277,7 +288,7 @@ impl Pipeline {
     }
 
     /// Forwards all that a message announces. A fault of the data is dead-lettered where it is found.
-    async fn process(&self, message: &Message) -> Outcome {
+    async fn process(&self, message: &Message, started: &Arc<AtomicBool>) -> Outcome {
         let objects = match &message.announcement {
             Announcement::Objects(objects) => Ok(objects.clone()),
             Announcement::Notification(body) => self.announced(message, body).await,
@@ -297,7 +308,7 @@ impl Pipeline {
         // Objects are read one after the other; their ends are waited for together.
         let mut ends = Vec::new();
         for object in objects {
-            ends.push(self.forwarder.forward(&object, Scope::live()).await);
+            ends.push(self.forwarder.forward(&object, Scope::live(started)).await);
         }
         join_all(ends)
             .await
@@ -367,6 +378,14 @@ impl Pipeline {
                 tracing::warn!(error, "failed to try pending references again");
             }
         }
+    }
+}
+
+/// Ends when the host drains and the message is not started; otherwise never.
+async fn not_started(drain: &CancellationToken, started: &AtomicBool) {
+    drain.cancelled().await;
+    if started.load(Ordering::Relaxed) {
+        std::future::pending::<()>().await;
     }
 }
 

@@ -28,6 +28,8 @@ pub enum OpenFault {
     Unavailable,
     /// The object is gone for good.
     Missing,
+    /// S3 does not answer.
+    Stuck,
     /// The body ends with an error after this many bytes.
     Interrupted(usize),
 }
@@ -96,6 +98,13 @@ impl Shelf {
         (state.deleted, state.released)
     }
 
+    /// The next fault of an object, if one was ordered, and its bytes.
+    fn take(&self, key: &str) -> (Option<OpenFault>, Bytes) {
+        let mut state = self.state();
+        let fault = state.faults.get_mut(key).and_then(VecDeque::pop_front);
+        (fault, state.bodies.get(key).cloned().unwrap_or_default())
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -144,17 +153,7 @@ impl Source for Shelf {
     }
 
     async fn open(&self, reference: &ObjectRef) -> Result<OpenObject, OpenError> {
-        let mut state = self.state();
-        let fault = state
-            .faults
-            .get_mut(&reference.key)
-            .and_then(VecDeque::pop_front);
-        let body = state
-            .bodies
-            .get(&reference.key)
-            .cloned()
-            .unwrap_or_default();
-        drop(state);
+        let (fault, body) = self.take(&reference.key);
         let fault_is = |what: &str| anyhow::anyhow!("{what}, as ordered");
         let mut pieces: Vec<anyhow::Result<Bytes>> = Vec::new();
         match fault {
@@ -168,6 +167,7 @@ impl Source for Shelf {
                     error: fault_is("missing"),
                 });
             }
+            Some(OpenFault::Stuck) => std::future::pending().await,
             Some(OpenFault::Interrupted(bytes)) => {
                 pieces.push(Ok(body.slice(..bytes.min(body.len()))));
                 pieces.push(Err(fault_is("interrupted")));

@@ -484,7 +484,7 @@ async fn sinks_that_fail_at_random_lose_nothing() {
         .map(|sink| sink.retries)
         .sum();
     assert!(retries > 0, "the faults were met");
-    println!(
+    eprintln!(
         "duplicates: splunk {twice_at_splunk}, datadog {twice_at_datadog}; requests sent again: {retries}"
     );
     assert_eq!(hub_findings(&hub).0, expected_findings(&events));
