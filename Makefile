@@ -73,6 +73,7 @@ demo: $(STAMPS)/plugins ## Run the whole job on generated events, without an AWS
 ## ---- checks ----
 
 test: $(STAMPS)/plugins $(STAMPS)/guests $(STAMPS)/venv ## Run all tests but the long ones
+	cargo build --locked --bin sluicegate
 	cargo test --locked
 
 check: fmt clippy doc deny typos ## Run every check that is no test

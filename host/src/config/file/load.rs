@@ -90,6 +90,15 @@ impl Sections {
         sections
     }
 
+    /// Whether there is any section `[name.<key>]`, sound or not.
+    pub(super) fn names_any(&self, name: &str) -> bool {
+        match self.rest.get(name) {
+            Some(Node::Table(table)) => !table.is_empty(),
+            Some(_) => true,
+            None => false,
+        }
+    }
+
     /// Takes a section that is to be read later.
     pub(super) fn node(&mut self, name: &'static str) -> Node {
         self.known.push(name);

@@ -205,8 +205,9 @@ impl Config {
         let plugins = sections.take_each("plugins", |sections, at, node| {
             sections.read(at, node, plugin::Settings::validate)
         });
+        let named = sections.names_any("sinks");
         let sinks = sections.take_each("sinks", sink_of);
-        if sinks.is_empty() && sections.problems.is_empty() {
+        if !named {
             sections
                 .problems
                 .push("sinks must have at least one sink, such as [sinks.archive]");
