@@ -18,7 +18,7 @@ use parts::{PARTS, Parts};
 use report::Round;
 
 /// Rounds that count; one before them warms up.
-const ROUNDS: usize = 11;
+const ROUNDS: usize = 7;
 
 fn main() {
     let corpora = [Some(corpus::generated()), corpus::real()];
