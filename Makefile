@@ -96,7 +96,7 @@ typos: | $(STAMPS)/venv
 
 ## ---- what takes longer ----
 
-bench: $(STAMPS)/plugins ## Measure the cost of an event, part by part
+bench: $(STAMPS)/plugins $(STAMPS)/guests ## Measure the cost of an event, part by part
 	cargo bench --locked -p sluicegate-tests
 
 image: ## Build the container image

@@ -1,0 +1,314 @@
+//! The parts of the host, each with a clock that runs only while the part itself works.
+
+use std::{
+    fs,
+    hint::black_box,
+    io::Write as _,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use flate2::{Decompress, FlushDecompress, Status};
+use libdeflater::{CompressionLvl, Compressor, Decompressor};
+use serde_json::{Value, json};
+use sluicegate::{
+    columns::{Path, Projection},
+    digest::sha256,
+    effects::{Fate, Processed},
+    event::EventBatch,
+    json::value_end,
+    mask::Masker,
+    plugin::{ChainWorker, Component, Engine, Limits, PluginChain},
+    sink::{
+        Sink as _,
+        splunk_hec::{Settings, SplunkHec},
+    },
+    source::records::{self, Decoder, Step},
+};
+
+use crate::corpus::{Stored, workspace};
+
+/// Stored bytes that a decoder is given at a time.
+const PIECE: usize = 64 << 10;
+/// Bytes that are inflated at a time, as the host does.
+const STEP: usize = 64 << 10;
+/// Level of gzip that HTTP sinks send with.
+const SENT_LEVEL: i32 = 3;
+/// The time of receipt.
+const NOW_MS: i64 = 1_772_400_000_000;
+
+/// What a dozen of fields is.
+const FIELDS: [&str; 12] = [
+    "/eventTime",
+    "/eventSource",
+    "/eventName",
+    "/eventID",
+    "/awsRegion",
+    "/sourceIPAddress",
+    "/userAgent",
+    "/errorCode",
+    "/recipientAccountId",
+    "/userIdentity/type",
+    "/userIdentity/arn",
+    "/userIdentity/sessionContext/sessionIssuer/arn",
+];
+
+/// What is measured by itself. What is reported follows from these by sums and differences.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    InflateWhole,
+    Boundaries,
+    InflateSteps,
+    Hash,
+    Decode,
+    Columns,
+    Bare,
+    Enrich,
+    Detect,
+    Redact,
+    Three,
+    EmptyAll,
+    EmptyTwelve,
+    EmptyNone,
+    EncodeBare,
+    EncodeThree,
+    Compress,
+    WholeBare,
+    WholeThree,
+}
+
+/// All of them, each at the position of its number.
+pub(crate) const PARTS: [Part; 19] = [
+    Part::InflateWhole,
+    Part::Boundaries,
+    Part::InflateSteps,
+    Part::Hash,
+    Part::Decode,
+    Part::Columns,
+    Part::Bare,
+    Part::Enrich,
+    Part::Detect,
+    Part::Redact,
+    Part::Three,
+    Part::EmptyAll,
+    Part::EmptyTwelve,
+    Part::EmptyNone,
+    Part::EncodeBare,
+    Part::EncodeThree,
+    Part::Compress,
+    Part::WholeBare,
+    Part::WholeThree,
+];
+
+/// Runs while something is timed.
+#[derive(Default)]
+struct Watch(Duration);
+
+impl Watch {
+    fn time<T>(&mut self, work: impl FnOnce() -> T) -> T {
+        let start = Instant::now();
+        let result = black_box(work());
+        self.0 += start.elapsed();
+        result
+    }
+}
+
+/// What the parts work with; made once.
+pub(crate) struct Parts {
+    inflated: Vec<u8>,
+    projection: Projection,
+    bare: ChainWorker,
+    enrich: ChainWorker,
+    detect: ChainWorker,
+    redact: ChainWorker,
+    three: ChainWorker,
+    empty_all: ChainWorker,
+    empty_twelve: ChainWorker,
+    empty_none: ChainWorker,
+    sink: SplunkHec,
+}
+
+impl Parts {
+    /// Compiles the plugins.
+    pub(crate) fn new() -> Self {
+        let engine = Engine::new(None).unwrap();
+        let load = |name| component(&engine, "plugins", name, &json!({}));
+        let [enrich, detect, redact] =
+            ["enrich-context", "detect-cloudtrail", "redaction-check"].map(load);
+        let empty = |fields: &[&str], events: &[&str]| {
+            let does = json!({ "fields": fields, "events": events, "do": { "good": "nothing" } });
+            chain(vec![component(&engine, "guests", "hostile-filter", &does)])
+        };
+        let mut projection = Projection::new();
+        for field in FIELDS {
+            projection.column(&Path::parse(field).unwrap());
+        }
+        Self {
+            inflated: Vec::new(),
+            projection,
+            bare: chain(Vec::new()),
+            enrich: chain(vec![enrich.clone()]),
+            detect: chain(vec![detect.clone()]),
+            redact: chain(vec![redact.clone()]),
+            three: chain(vec![enrich, detect, redact]),
+            empty_all: empty(&["/eventName"], &[]),
+            empty_twelve: empty(&FIELDS, &[]),
+            empty_none: empty(&["/eventName"], &["NobodyCallsThis"]),
+            sink: sink(),
+        }
+    }
+
+    /// Takes one object through a part.
+    pub(crate) fn run(&mut self, part: Part, stored: &Stored) -> Duration {
+        let mut watch = Watch::default();
+        match part {
+            Part::InflateWhole => watch.time(|| inflate_whole(stored, &mut self.inflated)),
+            Part::Boundaries => {
+                inflate_whole(stored, &mut self.inflated);
+                watch.time(|| boundaries(&self.inflated));
+            }
+            Part::InflateSteps => watch.time(|| inflate_steps(stored)),
+            Part::Hash => {
+                inflate_whole(stored, &mut self.inflated);
+                watch.time(|| sha256(&[&self.inflated]));
+            }
+            Part::Decode => watch.time(|| decode(stored, drop)),
+            Part::Columns => decode(stored, |batch| {
+                watch.time(|| drop(black_box(self.projection.project(&batch))));
+            }),
+            Part::Bare => process(stored, &mut self.bare, &mut watch),
+            Part::Enrich => process(stored, &mut self.enrich, &mut watch),
+            Part::Detect => process(stored, &mut self.detect, &mut watch),
+            Part::Redact => process(stored, &mut self.redact, &mut watch),
+            Part::Three => process(stored, &mut self.three, &mut watch),
+            Part::EmptyAll => process(stored, &mut self.empty_all, &mut watch),
+            Part::EmptyTwelve => process(stored, &mut self.empty_twelve, &mut watch),
+            Part::EmptyNone => process(stored, &mut self.empty_none, &mut watch),
+            Part::EncodeBare => decode(stored, |batch| {
+                let processed = self.bare.process(batch, NOW_MS);
+                watch.time(|| drop(encode(&self.sink, &processed)));
+            }),
+            Part::EncodeThree => decode(stored, |batch| {
+                let processed = self.three.process(batch, NOW_MS);
+                watch.time(|| drop(encode(&self.sink, &processed)));
+            }),
+            Part::Compress => decode(stored, |batch| {
+                let body = encode(&self.sink, &self.three.process(batch, NOW_MS));
+                watch.time(|| drop(compress(&body)));
+            }),
+            Part::WholeBare => watch.time(|| whole(stored, &mut self.bare, &self.sink)),
+            Part::WholeThree => watch.time(|| whole(stored, &mut self.three, &self.sink)),
+        }
+        watch.0
+    }
+}
+
+/// With the fastest library, which wants the whole object and room for all of it.
+fn inflate_whole(stored: &Stored, out: &mut Vec<u8>) {
+    out.resize(stored.inflated, 0);
+    let inflated = Decompressor::new().gzip_decompress(&stored.bytes, out);
+    assert_eq!(inflated.unwrap(), stored.inflated);
+}
+
+/// Where the events end, by brackets and strings alone (`memchr` for the ends of strings).
+fn boundaries(json: &[u8]) -> usize {
+    let name = b"\"Records\":[";
+    let start = json.windows(name.len()).position(|at| at == name);
+    let mut at = start.unwrap() + name.len();
+    let mut events = 0;
+    while json[at] == b'{' {
+        at = value_end(json, at);
+        events += 1;
+        at += usize::from(json[at] == b',');
+    }
+    black_box(events)
+}
+
+/// With the library that the host uses because it needs room for a piece alone.
+fn inflate_steps(stored: &Stored) {
+    let mut out = vec![0; STEP];
+    let mut inflate = Decompress::new_gzip(15);
+    let mut read = 0;
+    loop {
+        let status = inflate.decompress(&stored.bytes[read..], &mut out, FlushDecompress::None);
+        read = inflate.total_in().try_into().unwrap();
+        black_box(&out);
+        if status.unwrap() == Status::StreamEnd {
+            return;
+        }
+    }
+}
+
+/// From stored bytes to batches of checked events, hashed on the way.
+fn decode(stored: &Stored, mut each: impl FnMut(EventBatch)) {
+    let mut decoder = Decoder::new(Arc::clone(&stored.object), records::Limits::default());
+    let mut left = stored.bytes.clone();
+    loop {
+        match decoder.step() {
+            Step::Batch(batch) => each(batch),
+            Step::Hungry if left.is_empty() => decoder.finish(),
+            Step::Hungry => decoder.feed(left.split_to(left.len().min(PIECE))),
+            Step::End(_) => return,
+            step @ (Step::Bad(_) | Step::Fault(_)) => panic!("{step:?}"),
+        }
+    }
+}
+
+fn process(stored: &Stored, chain: &mut ChainWorker, watch: &mut Watch) {
+    decode(stored, |batch| {
+        watch.time(|| drop(black_box(chain.process(batch, NOW_MS))));
+    });
+}
+
+fn encode(sink: &SplunkHec, processed: &Processed) -> Vec<u8> {
+    let mut out = Vec::with_capacity(processed.batch.data.len() + processed.rows() * 256);
+    for row in 0..processed.rows() {
+        assert_eq!(processed.fate(row), Fate::Forward);
+        sink.encode_event(&processed.view(row, 0), &mut out)
+            .unwrap();
+    }
+    black_box(out)
+}
+
+fn compress(body: &[u8]) -> Vec<u8> {
+    let mut compressor = Compressor::new(CompressionLvl::new(SENT_LEVEL).unwrap());
+    let mut out = vec![0; compressor.gzip_compress_bound(body.len())];
+    let size = compressor.gzip_compress(body, &mut out).unwrap();
+    out.truncate(size);
+    black_box(out)
+}
+
+fn whole(stored: &Stored, chain: &mut ChainWorker, sink: &SplunkHec) {
+    decode(stored, |batch| {
+        drop(encode(sink, &chain.process(batch, NOW_MS)))
+    });
+}
+
+fn component(engine: &Engine, folder: &str, name: &str, configuration: &Value) -> Component {
+    let path = workspace()
+        .join("dist")
+        .join(folder)
+        .join(name)
+        .with_extension("wasm");
+    let wasm = fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    Component::load(engine, name, &wasm, configuration, Limits::default()).unwrap()
+}
+
+fn chain(plugins: Vec<Component>) -> ChainWorker {
+    let masker = Masker::with_key("bench", &[7; 32]).unwrap();
+    ChainWorker::new(Arc::new(PluginChain::new(plugins, &[&[]], masker).unwrap()))
+}
+
+/// A collector that is never spoken to.
+fn sink() -> SplunkHec {
+    let mut token = tempfile::NamedTempFile::new().unwrap();
+    token
+        .write_all(b"00000000-0000-0000-0000-000000000000")
+        .unwrap();
+    let settings: Settings = serde_json::from_value(json!({
+        "endpoint": "http://127.0.0.1:8088",
+        "token_file": token.path(),
+    }))
+    .unwrap();
+    SplunkHec::new(&settings).unwrap()
+}
