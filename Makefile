@@ -103,7 +103,6 @@ image: ## Build the container image
 	deploy/image.sh
 
 fuzz: | $(STAMPS)/rust ## Fuzz everything that reads outside bytes, FUZZ_SECONDS each
-	@[[ -d fuzz ]] || { echo "there are no fuzz targets yet" >&2; exit 1; }
 	fuzz/run.sh $(or $(FUZZ_SECONDS),60)
 
 nightly: setup check test ## Everything: checks, all tests, the long ones, benchmarks, image

@@ -280,9 +280,8 @@ impl Reader<'_> {
         let spaced = s3.object.key.replace('+', " ");
         match percent_decode(spaced.as_bytes()).decode_utf8() {
             Ok(key) => self.object(&s3.bucket.name, &key, s3.object.version),
-            Err(_) => self.refuse(
+            Err(_) => self.unknown(
                 reference(&s3.bucket.name, &s3.object.key, None),
-                Cause::UnknownKey,
                 "the key is not UTF-8; it is shown as the notification has it",
             ),
         }
@@ -330,28 +329,33 @@ impl Reader<'_> {
             return self.ignore(kind);
         }
         let reference = reference(bucket, key, version);
-        if !self.trust.allows(bucket) {
-            let why = "the bucket is not in the list of buckets that may be read";
-            return self.refuse(reference, Cause::BucketNotAllowed, why);
-        }
         if key.len() > MAX_KEY {
-            return self.refuse(
-                reference,
-                Cause::UnknownKey,
-                "the key is longer than S3 allows; it was cut",
-            );
+            return self.unknown(reference, "the key is longer than S3 allows; it was cut");
         }
         if found == Layout::Unknown {
-            return self.refuse(
-                reference,
-                Cause::UnknownKey,
-                "the key fits no layout of CloudTrail",
-            );
+            return self.unknown(reference, "the key fits no layout of CloudTrail");
+        }
+        if !self.trust.allows(bucket) {
+            return self.not_allowed(reference);
         }
         if self.known.insert(reference.clone()) {
             self.announced.objects.push(reference);
         }
         Ok(())
+    }
+
+    /// Whatever is wrong with a key, a bucket that is not ours is told first.
+    fn unknown(&mut self, reference: ObjectRef, error: &str) -> Read {
+        if self.trust.allows(&reference.bucket) {
+            self.refuse(reference, Cause::UnknownKey, error)
+        } else {
+            self.not_allowed(reference)
+        }
+    }
+
+    fn not_allowed(&mut self, reference: ObjectRef) -> Read {
+        let why = "the bucket is not in the list of buckets that may be read";
+        self.refuse(reference, Cause::BucketNotAllowed, why)
     }
 
     #[expect(
@@ -605,6 +609,16 @@ mod tests {
             announced.refused[0].reference.key,
             format!("{FOLDER}/%FF.json.gz")
         );
+    }
+
+    #[test]
+    fn a_bucket_that_is_not_allowed_is_told_before_a_strange_key() {
+        for key in ["%FF.json.gz", "backup/x.json.gz"] {
+            let mut record = s3(key);
+            record["s3"]["bucket"]["name"] = json!("another");
+            let announced = read(&json!({"Records": [record]}));
+            assert_eq!(announced.refused[0].cause, Cause::BucketNotAllowed, "{key}");
+        }
     }
 
     #[test]

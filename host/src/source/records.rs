@@ -73,7 +73,7 @@ pub const BATCH_BYTES: usize = 1 << 20;
 pub const BATCH_EVENTS: usize = 1000;
 /// Inflated bytes that are written at a time.
 const STEP: usize = 64 << 10;
-/// A member's name at the top of an object may have this many bytes.
+/// A member's name at the top of an object may have this many bytes, quotes and escapes included.
 const MAX_NAME: usize = 1024;
 /// Inflated bytes before the ratio counts.
 const RATIO_GRACE: u64 = 1 << 20;
@@ -392,9 +392,8 @@ struct Splitter {
     passed: u64,
     place: Place,
     skipper: Skipper,
-    /// Where the element that is being skipped began in the buffer, what is wrong with it, and whether
-    /// its start is still held.
-    bad: Option<(usize, String, bool)>,
+    /// Where in the document the element that is being skipped began, and what is wrong with it.
+    bad: Option<(u64, String)>,
     /// An incomplete element is looked at again only when this many bytes of it are there, or no more
     /// come.
     retry_at: usize,
@@ -451,16 +450,18 @@ impl Splitter {
     fn moved(&mut self, used: usize) {
         self.at -= used;
         self.passed += used as u64;
-        if let Some((start, _, held)) = &mut self.bad {
-            *held &= *start >= used;
-            *start = start.saturating_sub(used);
-        }
+    }
+
+    /// Where in the buffer the element that is being skipped begins, if it is held as a whole.
+    fn bad_start(&self) -> Option<usize> {
+        let (start, _) = self.bad.as_ref()?;
+        usize::try_from(start.checked_sub(self.passed)?).ok()
     }
 
     /// Drops what was dealt with, where no event needs it.
     fn forget(&mut self) {
-        let keep = match &self.bad {
-            Some((start, _, true)) if self.at - start <= self.limits.max_event_bytes => *start,
+        let keep = match self.bad_start() {
+            Some(start) if self.at - start <= self.limits.max_event_bytes => start,
             _ => self.at,
         };
         if self.spans.is_empty() && keep >= STEP {
@@ -555,12 +556,12 @@ impl Splitter {
             Some(_) => return Err(self.not_json("expected a member's name")),
             None => return Err(Split::More),
         }
-        let Some(end) = Skipper::default().skip(&self.data[self.at..]) else {
-            return Err(if self.data.len() - self.at > MAX_NAME {
-                self.not_json("a member's name without end")
-            } else {
-                Split::More
-            });
+        let end = Skipper::default().skip(&self.data[self.at..]);
+        if end.unwrap_or(self.data.len() - self.at) > MAX_NAME {
+            return Err(self.not_json("a member's name that is too long"));
+        }
+        let Some(end) = end else {
+            return Err(Split::More);
         };
         let inside = &self.data[self.at + 1..self.at + end - 1];
         let records = json::unescape(inside).as_ref() == b"Records";
@@ -681,7 +682,7 @@ impl Splitter {
 
     /// Begins to step over an element whose fault is known; where it ends is told by its brackets.
     fn set_aside(&mut self, cause: Cause, error: String) {
-        self.bad = Some((self.at, error, true));
+        self.bad = Some((self.offset(), error));
         self.skipper = Skipper::default();
         self.retry_at = 0;
         self.place = Place::BadElement(cause);
@@ -694,10 +695,18 @@ impl Splitter {
         };
         self.at += end;
         self.place = Place::AfterElement;
-        let (start, error, held) = self.bad.take().expect("set when an element is set aside");
+        let sha256 = self
+            .bad_start()
+            .map(|start| sha256(&[&self.data[start..self.at]]));
+        let (began, error) = self.bad.take().expect("set when an element is set aside");
+        // How much of an element was there when its fault was seen must not tell what it is.
+        let (cause, error) = if self.offset() - began > self.limits.max_event_bytes as u64 {
+            (Cause::EventTooLarge, self.too_large())
+        } else {
+            (cause, error)
+        };
         let index = self.index;
         self.index += 1;
-        let sha256 = held.then(|| sha256(&[&self.data[start..self.at]]));
         Err(Split::Bad(BadEvent {
             index,
             cause,
@@ -735,6 +744,13 @@ mod tests {
     fn gzip(text: &[u8]) -> Vec<u8> {
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         encoder.write_all(text).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    /// Not compressed, so that pieces cut the text itself.
+    fn stored(text: &str) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::none());
+        encoder.write_all(text.as_bytes()).unwrap();
         encoder.finish().unwrap()
     }
 
@@ -896,6 +912,33 @@ mod tests {
             vec![(3, Cause::EventTooLarge), (4, Cause::EventTooLarge)]
         );
         assert!(seen.end.is_some());
+    }
+
+    #[test]
+    fn what_is_too_large_does_not_depend_on_the_pieces() {
+        let limits = Limits {
+            max_event_bytes: 64,
+            ..Limits::default()
+        };
+        let long = "x".repeat(60);
+        let late =
+            format!("{{\"Records\":[{{\"a\":\"{long}\",b}},[0,\"{long}\"],{{b,\"{long}\"}}]}}");
+        for piece in [1, 10, usize::MAX] {
+            let seen = decode_with(&stored(&late), piece, limits);
+            let bad: Vec<_> = (0..3).map(|index| (index, Cause::EventTooLarge)).collect();
+            assert_eq!(seen.bad, bad, "{piece}");
+        }
+    }
+
+    #[test]
+    fn a_long_name_is_a_fault_whatever_the_pieces() {
+        for (bytes, fault) in [(MAX_NAME, None), (MAX_NAME + 1, Some((Cause::NotJson, 0)))] {
+            let document = format!("{{\"{}\":1,\"Records\":[]}}", "n".repeat(bytes - 2));
+            for piece in [1, 100, usize::MAX] {
+                let seen = decode_with(&stored(&document), piece, Limits::default());
+                assert_eq!(seen.fault, fault, "{bytes} {piece}");
+            }
+        }
     }
 
     #[test]
