@@ -1,4 +1,4 @@
-//! Sluicegate forwards AWS CloudTrail to SIEMs through sandboxed WebAssembly plugins.
+//! Sluicegate forwards AWS CloudTrail to a SIEM, through sandboxed WebAssembly plugins.
 //!
 //! # A guided tour
 //!

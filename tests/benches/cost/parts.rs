@@ -282,7 +282,7 @@ fn compress(body: &[u8]) -> Vec<u8> {
 
 fn whole(stored: &Stored, chain: &mut ChainWorker, sink: &SplunkHec) {
     decode(stored, |batch| {
-        drop(encode(sink, &chain.process(batch, NOW_MS)))
+        drop(encode(sink, &chain.process(batch, NOW_MS)));
     });
 }
 
