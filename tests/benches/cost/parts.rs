@@ -1,12 +1,6 @@
 //! The parts of the host, each with a clock that runs only while the part itself works.
 
-use std::{
-    fs,
-    hint::black_box,
-    io::Write as _,
-    sync::Arc,
-    time::Duration,
-};
+use std::{fs, hint::black_box, io::Write as _, sync::Arc, time::Duration};
 
 use cpu_time::ThreadTime;
 use flate2::{Decompress, FlushDecompress, Status};

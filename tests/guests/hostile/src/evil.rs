@@ -117,7 +117,7 @@ impl Act {
                 (0..*count).for_each(|line| write(Level::Info, &format!("line {line}")));
             }
             Self::LogBytes { bytes } => {
-                write(Level::Warn, &format!("\x1b[31m{}", "y".repeat(*bytes)))
+                write(Level::Warn, &format!("\x1b[31m{}", "y".repeat(*bytes)));
             }
         }
         Ok(outcome)
