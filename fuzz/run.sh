@@ -28,5 +28,5 @@ for target in "${targets[@]}"; do
   echo "fuzzing $target for $seconds s" >&2
   cargo +nightly fuzz run "$target" "fuzz/corpus/$target" "fuzz/seeds/$target" -- \
     -max_total_time="$seconds" -max_len="$(longest "$target")" \
-    -rss_limit_mb=1024 -malloc_limit_mb=256 -timeout=10 -verbosity=0 -print_final_stats=1
+    -rss_limit_mb=1024 -malloc_limit_mb=256 -timeout=10 -verbosity=0 -print_funcs=0 -print_final_stats=1
 done

@@ -18,7 +18,7 @@ use sluicegate::{
 };
 
 /// Where the leaves lie in the input, each with its mask.
-fn masks(input: &[u8], lines: [&[u8]; 2]) -> Vec<Mask> {
+fn masks(lines: [&[u8]; 2]) -> Vec<Mask> {
     let mut masks = Vec::new();
     let mut at = 0;
     for (line, detector) in lines.into_iter().zip(["aws-secret", "card"]) {
@@ -124,7 +124,7 @@ fuzz_target!(|input: &[u8]| {
     let (Some(first), Some(second), Some(text)) = (lines.next(), lines.next(), lines.next()) else {
         return;
     };
-    let masks = masks(input, [first, second]);
+    let masks = masks([first, second]);
     let secrets = secrets(input, &masks);
     let cleaner = Cleaner::new(&masks, input);
 
