@@ -303,6 +303,21 @@ impl Host {
         panic!("waited in vain until {what}: {:#?}", self.counted());
     }
 
+    /// Waits until no pending reference of this sink (or of the `pipeline`) is left.
+    ///
+    /// # Panics
+    /// After a minute, or when the store cannot be read.
+    pub async fn owes_nothing(&self, sink: &str) {
+        for _ in 0..1200 {
+            let pending = self.store.pending(sink, None, 1).await;
+            if pending.expect("the store can be read").is_empty() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("{sink} is still owed something");
+    }
+
     /// Drains the host and returns what it counted.
     ///
     /// # Panics
