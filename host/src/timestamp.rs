@@ -95,15 +95,6 @@ pub fn format_ms(ms: i64) -> String {
     )
 }
 
-/// Now, in milliseconds since 1970.
-#[must_use]
-pub fn now_ms() -> i64 {
-    let now = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap_or_default();
-    i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

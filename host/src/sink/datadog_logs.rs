@@ -12,6 +12,7 @@ use reqwest::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    clock::now_ms,
     columns::Kind,
     config::Problems,
     effects::EventView,
@@ -22,7 +23,7 @@ use crate::{
         Accept, Batch, Limits, Refused, SendError, Sink, Unencodable, delivery,
         http::{self, Answer, Compression},
     },
-    timestamp::{format_ms, now_ms},
+    timestamp::format_ms,
 };
 
 /// How to reach Datadog, and how logs are tagged there.

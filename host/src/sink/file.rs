@@ -13,12 +13,13 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    clock::now_ms,
     config::Problems,
     effects::EventView,
     finding::Finding,
     normalize::document::Document,
     sink::{Accept, Batch, Limits, Origin, Refused, SendError, Sink, Unencodable, delivery},
-    timestamp::{format_ms, now_ms},
+    timestamp::format_ms,
 };
 
 /// Where lines are written, and when a file is set aside.
