@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::{
+    fmt::Write as _,
     fs::File,
     io::{BufRead as _, BufReader, BufWriter},
     path::{Path, PathBuf},
@@ -41,7 +42,7 @@ path = "{folder}/store"
     );
     for plugin in PLUGINS {
         let path = plugins.join(plugin).with_extension("wasm");
-        text += &format!("[plugins.{plugin}]\npath = \"{}\"\n", path.display());
+        writeln!(text, "[plugins.{plugin}]\npath = \"{}\"", path.display()).unwrap();
     }
     let path = folder.join("sluicegate.toml");
     std::fs::write(&path, text).unwrap();
