@@ -215,7 +215,7 @@ impl Setup {
         self.sink("security_hub", Arc::new(sink), &[Accept::Findings])
     }
 
-    /// Adds a folder of JSON lines as `file`; see [`Host::lines`].
+    /// Adds a folder of JSON lines as `file`; see [`Drained::lines`].
     #[must_use]
     pub fn file(self) -> Self {
         let settings: file::Settings =
