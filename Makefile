@@ -100,7 +100,7 @@ typos: | $(STAMPS)/venv
 bench: $(STAMPS)/plugins $(STAMPS)/guests ## Measure the cost of an event, part by part
 	cargo bench --locked -p sluicegate-tests
 
-image: ## Build the container image
+image: $(STAMPS)/plugins ## Build the container image
 	deploy/image.sh
 
 fuzz: | $(STAMPS)/rust ## Fuzz everything that reads outside bytes, FUZZ_SECONDS each

@@ -2,5 +2,6 @@
 
 pub mod aws;
 pub mod host;
+pub mod process;
 pub mod servers;
 pub mod shelf;

@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::{
-    path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
+    path::Path,
+    process::Command,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -11,6 +11,7 @@ use std::{
 use sluicegate_tests::{
     aws::{Aws, Depth, Wired},
     host::Setup,
+    process::{Program, binary, source},
     servers::{Fault, Splunk},
     shelf::{BUCKET, OpenFault, Shelf, gzip},
 };
@@ -39,59 +40,14 @@ async fn a_message_that_is_not_started_is_handed_back_at_once() {
     assert_eq!(drained.lines("events").len(), 1);
 }
 
-fn binary() -> PathBuf {
-    // Built beside the tests, because the host is one of the packages they are built with.
-    let tests = std::env::current_exe().unwrap();
-    tests.ancestors().nth(2).unwrap().join("sluicegate")
-}
-
-fn configuration(folder: &Path, aws: &Aws, wired: &Wired, sink: &str) -> PathBuf {
-    let path = folder.join("sluicegate.toml");
-    let text = format!(
-        r#"
-[source]
-type = "sqs"
-queue_url = "{queue}"
-region = "eu-west-1"
-endpoint_url = "{url}"
-wait_s = 1
-[[source.buckets]]
-name = "{bucket}"
-owner = "{owner}"
-
-{sink}
-
-[ledger]
-path = "{folder}/ledger.sqlite"
-
-[store]
-path = "{folder}/store"
-
-[limits]
-grace_s = 2
-"#,
-        queue = wired.queue_url,
-        url = aws.url(),
-        bucket = wired.bucket,
-        owner = wired.owner,
-        folder = folder.display(),
-    );
-    std::fs::write(&path, text).unwrap();
-    path
-}
-
-fn start(configuration: &Path) -> std::process::Child {
-    Command::new(binary())
-        .args(["run", "--config"])
-        .arg(configuration)
-        .env("AWS_ACCESS_KEY_ID", "test")
-        .env("AWS_SECRET_ACCESS_KEY", "test")
-        .env("AWS_EC2_METADATA_DISABLED", "true")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap_or_else(|error| panic!("{}: {error}; run `cargo build`", binary().display()))
+fn program(aws: &Aws, wired: &Wired, sink: impl FnOnce(&Path) -> String) -> Program {
+    Program::new(|folder| {
+        format!(
+            "{}\n{}\n[limits]\ngrace_s = 2\n",
+            source(aws, wired),
+            sink(folder)
+        )
+    })
 }
 
 async fn put(aws: &Aws, wired: &Wired, objects: usize) {
@@ -101,20 +57,6 @@ async fn put(aws: &Aws, wired: &Wired, objects: usize) {
         );
         aws.put_object(&wired.bucket, &key, gzip(RECORDS)).await;
     }
-}
-
-fn terminate(child: &std::process::Child) {
-    let status = Command::new("kill")
-        .args(["-TERM", &child.id().to_string()])
-        .status()
-        .unwrap();
-    assert!(status.success());
-}
-
-async fn ended(child: std::process::Child) -> Output {
-    tokio::task::spawn_blocking(move || child.wait_with_output().unwrap())
-        .await
-        .unwrap()
 }
 
 async fn until(what: &str, done: impl AsyncFn() -> bool) {
@@ -129,26 +71,25 @@ async fn until(what: &str, done: impl AsyncFn() -> bool) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sigterm_ends_the_program_with_everything_delivered() {
-    let folder = tempfile::tempdir().unwrap();
     let aws = Aws::start().await;
     let wired = aws.wire("sqs", "drain").await;
     put(&aws, &wired, 20).await;
-    let out = folder.path().join("out");
-    let sink = format!(
-        "[sinks.archive]\ntype = \"file\"\ndirectory = \"{}\"",
-        out.display()
-    );
-    let child = start(&configuration(folder.path(), &aws, &wired, &sink));
+    let program = program(&aws, &wired, |folder| {
+        format!(
+            "[sinks.archive]\ntype = \"file\"\ndirectory = \"{}/out\"",
+            folder.display()
+        )
+    });
+    let running = program.start();
     let lines = || {
-        std::fs::read_to_string(out.join("events.ndjson"))
+        std::fs::read_to_string(program.folder().join("out/events.ndjson"))
             .unwrap_or_default()
             .lines()
             .count()
     };
     until("all events have arrived", async || lines() >= 20).await;
     aws.queue_is_empty(&wired.queue_url).await;
-    terminate(&child);
-    let output = ended(child).await;
+    let output = running.terminate().await;
     assert_eq!(
         output.status.code(),
         Some(0),
@@ -160,23 +101,23 @@ async fn sigterm_ends_the_program_with_everything_delivered() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_grace_period_does_not_suffice_for_is_released() {
-    let folder = tempfile::tempdir().unwrap();
     let aws = Aws::start().await;
     let wired = aws.wire("sqs", "grace").await;
     let splunk = Splunk::start().await;
     splunk.fail_share(1.0, vec![Fault::Timeout], 1);
     put(&aws, &wired, 5).await;
-    let token = folder.path().join("token");
-    std::fs::write(&token, splunk.token()).unwrap();
-    let sink = format!(
-        "[sinks.splunk]\ntype = \"splunk_hec\"\nendpoint = \"{}\"\ntoken_file = \"{}\"",
-        splunk.url(),
-        token.display(),
-    );
-    let child = start(&configuration(folder.path(), &aws, &wired, &sink));
+    let program = program(&aws, &wired, |folder| {
+        let token = folder.join("token");
+        std::fs::write(&token, splunk.token()).unwrap();
+        format!(
+            "[sinks.splunk]\ntype = \"splunk_hec\"\nendpoint = \"{}\"\ntoken_file = \"{}\"",
+            splunk.url(),
+            token.display(),
+        )
+    });
+    let running = program.start();
     until("the sink was asked", async || splunk.requests() > 0).await;
-    terminate(&child);
-    let output = ended(child).await;
+    let output = running.terminate().await;
     assert_eq!(
         output.status.code(),
         Some(1),

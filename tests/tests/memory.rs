@@ -5,20 +5,21 @@ use std::{
     fmt::Write as _,
     fs::File,
     io::{BufRead as _, BufReader, BufWriter},
-    path::{Path, PathBuf},
-    process::Command,
+    path::Path,
     time::Duration,
 };
 
 use sluicegate::generate::write_object;
-use sluicegate_tests::host::{PLUGINS, root};
+use sluicegate_tests::{
+    host::{PLUGINS, root},
+    process::Program,
+};
 
 const KEY: &str = "AWSLogs/123456789012/CloudTrail/eu-west-1/2026/11/22/123456789012_CloudTrail_eu-west-1_20261122T1000Z_0000000000000000.json.gz";
 const GIBIBYTE: u64 = 1 << 30;
 const ALLOWED_KIB: u64 = 256 << 10;
 
-fn configuration(folder: &Path) -> PathBuf {
-    let plugins = root().join("dist/plugins");
+fn configuration(folder: &Path) -> String {
     let mut text = format!(
         r#"
 [source]
@@ -31,22 +32,17 @@ type = "file"
 directory = "{folder}/out"
 gzip = false
 max_file_bytes = 100000000000
-
-[ledger]
-path = "{folder}/ledger.sqlite"
-
-[store]
-path = "{folder}/store"
 "#,
         folder = folder.display(),
     );
     for plugin in PLUGINS {
-        let path = plugins.join(plugin).with_extension("wasm");
+        let path = root()
+            .join("dist/plugins")
+            .join(plugin)
+            .with_extension("wasm");
         writeln!(text, "[plugins.{plugin}]\npath = \"{}\"", path.display()).unwrap();
     }
-    let path = folder.join("sluicegate.toml");
-    std::fs::write(&path, text).unwrap();
-    path
+    text
 }
 
 /// The most memory that a process has held so far, in KiB; none once it has ended.
@@ -59,8 +55,8 @@ fn peak_kib(process: u32) -> Option<u64> {
 #[test]
 #[ignore = "takes minutes and two gigabytes of disk; part of `make nightly`"]
 fn an_object_of_a_gibibyte_passes_in_bounded_memory() {
-    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    let object = folder.path().join("in").join(KEY);
+    let program = Program::new(configuration);
+    let object = program.folder().join("in").join(KEY);
     std::fs::create_dir_all(object.parent().unwrap()).unwrap();
     let written = write_object(
         1,
@@ -71,13 +67,7 @@ fn an_object_of_a_gibibyte_passes_in_bounded_memory() {
     .unwrap();
     assert!(written.inflated_bytes >= GIBIBYTE);
 
-    let tests = std::env::current_exe().unwrap();
-    let binary = tests.ancestors().nth(2).unwrap().join("sluicegate");
-    let mut child = Command::new(binary)
-        .args(["run", "--config"])
-        .arg(configuration(folder.path()))
-        .spawn()
-        .unwrap();
+    let mut child = program.command(&["run"]).spawn().unwrap();
     let mut peak = 0;
     let status = loop {
         peak = peak_kib(child.id()).unwrap_or(0).max(peak);
@@ -87,8 +77,8 @@ fn an_object_of_a_gibibyte_passes_in_bounded_memory() {
         }
     };
     assert!(status.success(), "{status}");
-    let lines =
-        BufReader::new(File::open(folder.path().join("out/events.ndjson")).unwrap()).split(b'\n');
+    let lines = BufReader::new(File::open(program.folder().join("out/events.ndjson")).unwrap())
+        .split(b'\n');
     assert_eq!(lines.count() as u64, written.events);
     eprintln!(
         "peak memory {peak} KiB for {} events, {} bytes",

@@ -133,7 +133,7 @@ fn part(parcel: &Arc<Parcel>, entries: std::ops::Range<usize>, ack: &Ack) -> Par
 
 /// Cuts a batch before the entry at this position.
 #[must_use]
-pub fn split(batch: Batch, position: usize) -> (Batch, Batch) {
+fn split(batch: Batch, position: usize) -> (Batch, Batch) {
     let (mut head, mut tail) = (Batch::default(), Batch::default());
     let mut before = 0;
     for mut part in batch.parts {

@@ -262,7 +262,8 @@ pub enum SendError {
     /// everything.
     #[error("misconfigured")]
     Misconfigured(#[source] anyhow::Error),
-    /// One entry is at fault, and nothing from it on was accepted: dead-letter it, send the rest.
+    /// One entry is at fault, and whether any other was accepted is not known: dead-letter it, send all
+    /// others again.
     #[error("entry {position} refused: {reason}")]
     RefusedEntry {
         /// Position in the batch, from 0.

@@ -77,9 +77,8 @@ impl Scripted {
                 let refused: Vec<usize> = refused.iter().map(|refused| refused.position).collect();
                 (0..entries.len())
                     .filter(|position| !refused.contains(position))
-                    .collect()
+                    .collect::<Vec<_>>()
             }
-            Err(SendError::RefusedEntry { position, .. }) => (0..*position).collect::<Vec<_>>(),
             Err(_) => Vec::new(),
         };
         self.accepted

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::{
     Batch, Refused, SendError, Sink,
-    batch::{extract, halve, split},
+    batch::{extract, halve},
     hold::Hold,
     keeper::Keeper,
     rate_limit::RateLimit,
@@ -165,12 +165,13 @@ impl Shipper {
         let replayed = load.replayed;
         let (cause, reason) = match fault {
             SendError::RefusedEntry { position, reason } if position < load.batch.len() => {
-                let (before, rest) = split(load.batch, position);
-                let (one, after) = split(rest, 1);
-                self.keeper
-                    .settle(before, Outcome::Delivered, Cause::SinkRefused);
-                self.keeper.bury(one, Cause::SinkRefused, &reason).await;
-                return loads.push(Load::new(after, replayed));
+                // What stands before it may have been accepted and may not: sent again, it is there
+                // twice at the worst.
+                let (one, others) = extract(load.batch, &[position]);
+                for one in one {
+                    self.keeper.bury(one, Cause::SinkRefused, &reason).await;
+                }
+                return loads.push(Load::new(others, replayed));
             }
             SendError::TooLarge => (Cause::SinkTooLarge, "larger than the sink takes".to_owned()),
             other => (Cause::SinkRefused, other.to_string()),
