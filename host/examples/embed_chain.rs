@@ -8,7 +8,7 @@ use sluicegate::{
     effects::Processed,
     event::{EventBatch, Object, ObjectKind, ObjectRef, Span},
     mask::Masker,
-    plugin::{ChainWorker, Component, Engine, Limits, PluginChain},
+    plugin::{ChainWorker, Component, Engine, PluginChain, Terms},
 };
 
 /// A user stops a trail.
@@ -42,13 +42,7 @@ fn process(events: &[&str]) -> anyhow::Result<Processed> {
 fn load(engine: &Engine, name: &str) -> anyhow::Result<Component> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../dist/plugins");
     let wasm = std::fs::read(folder.join(name).with_extension("wasm"))?;
-    Ok(Component::load(
-        engine,
-        name,
-        &wasm,
-        &serde_json::json!({}),
-        Limits::default(),
-    )?)
+    Ok(Component::load(engine, name, &wasm, &Terms::default())?)
 }
 
 /// Events as they travel: one buffer, and where each event lies in it.

@@ -57,15 +57,8 @@ pub fn plugins(config: &Config) -> anyhow::Result<Vec<Component>> {
             let wasm = std::fs::read(&settings.path)
                 .with_context(|| format!("failed to read {}", settings.path.display()))
                 .with_context(|| format!("failed to load plugins.{name}"))?;
-            let configuration = settings.configuration.clone().into();
-            Component::load(
-                &engine,
-                name,
-                &wasm,
-                &configuration,
-                settings.limits.clone(),
-            )
-            .with_context(|| format!("failed to load plugins.{name}"))
+            Component::load(&engine, name, &wasm, &settings.terms())
+                .with_context(|| format!("failed to load plugins.{name}"))
         })
         .collect()
 }

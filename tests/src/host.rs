@@ -16,7 +16,7 @@ use sluicegate::{
     ledger::Sqlite,
     mask::Masker,
     pipeline::{self, Pipeline, Plan, SinkPlan},
-    plugin::{Component, Engine, Limits},
+    plugin::{Component, Engine, Limits, Terms},
     sink::{
         Accept, Sink,
         datadog_logs::{self, DatadogLogs},
@@ -67,8 +67,12 @@ pub fn component(
         start_ms: 5_000,
         ..Limits::default()
     };
-    Component::load(engine, name, &wasm, configuration, limits)
-        .unwrap_or_else(|error| panic!("{name}: {error:?}"))
+    let terms = Terms {
+        configuration: configuration.as_object().expect("an object").clone(),
+        limits,
+        ..Terms::default()
+    };
+    Component::load(engine, name, &wasm, &terms).unwrap_or_else(|error| panic!("{name}: {error:?}"))
 }
 
 /// An engine that keeps what it compiled for the tests after.

@@ -11,7 +11,7 @@ use std::{
 
 use serde_json::{Value, json};
 use sluicegate::plugin::{
-    CallError, Component, Denied, Engine, Instance, Limits, LoadError,
+    CallError, Component, Denied, Engine, Instance, Limits, LoadError, Terms,
     abi::{Batch, Column, Kind, Outcome, Severity},
 };
 
@@ -41,7 +41,12 @@ fn load_on(
     limits: Limits,
 ) -> Result<Component, LoadError> {
     let configuration = json!({ "when": "poison", "do": act });
-    Component::load(engine, guest, &wasm(guest), &configuration, limits)
+    let terms = Terms {
+        configuration: configuration.as_object().unwrap().clone(),
+        limits,
+        ..Terms::default()
+    };
+    Component::load(engine, guest, &wasm(guest), &terms)
 }
 
 fn load(guest: &str, act: &Value) -> Result<Component, LoadError> {
@@ -367,14 +372,8 @@ fn whatever_goes_wrong_at_the_start_is_named_with_its_step() {
 #[test]
 fn a_component_under_another_name_is_not_loaded() {
     let engine = engine();
-    let error = Component::load(
-        &engine,
-        "mine",
-        &wasm("hostile-detect"),
-        &json!({}),
-        limits(),
-    )
-    .unwrap_err();
+    let wasm = wasm("hostile-detect");
+    let error = Component::load(&engine, "mine", &wasm, &Terms::default()).unwrap_err();
     assert_eq!(
         error.to_string(),
         "describes itself wrongly: the component calls itself `hostile-detect`: use that name"

@@ -7,6 +7,7 @@ use wasmtime::component::{HasSelf, Linker};
 use super::{
     abi,
     engine::Engine,
+    grants::Grants,
     guest::Guest,
     instance::Instance,
     limits::Limits,
@@ -55,6 +56,9 @@ pub enum LoadError {
         /// How that ended.
         error: CallError,
     },
+    /// Asks for more than the operator grants; what is missing, as it would stand in the configuration.
+    #[error("asks for more than `grants` allows: {}", .0.join(", "))]
+    NotGranted(Vec<String>),
     /// Does not take its configuration; the plugin's own words.
     #[error("refused its configuration: {0}")]
     Configuration(String),
@@ -63,11 +67,23 @@ pub enum LoadError {
     Manifest(String),
 }
 
+/// On what terms a plugin is loaded: what the operator says of it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Terms {
+    /// What the plugin's `configure` takes.
+    pub configuration: serde_json::Map<String, serde_json::Value>,
+    /// What each instance may use up.
+    pub limits: Limits,
+    /// What it may reach.
+    pub grants: Grants,
+}
+
 /// What an instance needs, before the plugin has said anything.
 pub(super) struct Prepared {
     pub(super) engine: Engine,
     pub(super) name: Arc<str>,
     pub(super) limits: Limits,
+    pub(super) grants: Grants,
     pub(super) pre: abi::PluginPre<Guest>,
 }
 
@@ -87,7 +103,8 @@ impl Component {
     /// Compiles a component (or takes it from the engine's cache), checks what it imports, and asks a
     /// first instance what it is and what it wants to see.
     ///
-    /// `name` is the name it has in the configuration, `wasm` the component's bytes.
+    /// `name` is the name it has in the configuration, `wasm` the component's bytes, and `terms` what the
+    /// operator says of it.
     ///
     /// # Errors
     /// See [`LoadError`].
@@ -95,28 +112,28 @@ impl Component {
         engine: &Engine,
         name: &str,
         wasm: &[u8],
-        configuration: &serde_json::Value,
-        limits: Limits,
+        terms: &Terms,
     ) -> Result<Self, LoadError> {
         manifest::name(name).map_err(LoadError::Manifest)?;
         is_component(wasm)?;
         let digest = hex(&sha256(&[wasm]));
         let component = compile(engine, &digest, wasm)?;
-        check_imports(engine, &component)?;
+        let imports = imports(engine, &component)?;
         let pre = link(engine, &component)?;
 
-        engine.ticker.measure(limits.deadline());
-        engine.ticker.measure(limits.start());
+        engine.ticker.measure(terms.limits.deadline());
+        engine.ticker.measure(terms.limits.start());
         let prepared = Arc::new(Prepared {
             engine: engine.clone(),
             name: name.into(),
-            limits,
+            limits: terms.limits.clone(),
+            grants: terms.grants.clone(),
             pre,
         });
         let mut first = Running::start(&prepared).map_err(step("instantiate"))?;
         let description = first.describe().map_err(step("describe"))?;
         manifest::description(&description, name).map_err(LoadError::Manifest)?;
-        let configuration = configuration.to_string();
+        let configuration = serde_json::Value::Object(terms.configuration.clone()).to_string();
         let subscription = first
             .configure(&configuration)
             .map_err(|error| match error {
@@ -127,6 +144,11 @@ impl Component {
                 },
             })?;
         manifest::subscription(&subscription).map_err(LoadError::Manifest)?;
+        let imports: Vec<&str> = imports.iter().map(String::as_str).collect();
+        let missing = terms.grants.missing(&imports, &subscription);
+        if !missing.is_empty() {
+            return Err(LoadError::NotGranted(missing));
+        }
         Ok(Self(Arc::new(Loaded {
             prepared,
             digest,
@@ -183,6 +205,12 @@ impl Component {
     #[must_use]
     pub fn subscription(&self) -> &abi::Subscription {
         &self.0.subscription
+    }
+
+    /// What the plugin may reach.
+    #[must_use]
+    pub fn grants(&self) -> &Grants {
+        &self.0.prepared.grants
     }
 
     /// What each instance may use up.
@@ -247,18 +275,21 @@ fn compile(
     Ok(component)
 }
 
-/// The import list is the list of what a plugin can do, so it is checked by name before any linking.
-fn check_imports(
+/// The interfaces that a component imports. That list is the list of what it can do, so it is checked by
+/// name before any linking.
+fn imports(
     engine: &Engine,
     component: &wasmtime::component::Component,
-) -> Result<(), LoadError> {
+) -> Result<Vec<String>, LoadError> {
     let component = component.component_type();
     component
         .imports(&engine.wasm)
-        .try_for_each(|(name, _)| check_import(name))
+        .map(|(name, _)| check_import(name).map(ToOwned::to_owned))
+        .collect()
 }
 
-fn check_import(import: &str) -> Result<(), LoadError> {
+/// The interface's name within the package.
+fn check_import(import: &str) -> Result<&str, LoadError> {
     let refused = || LoadError::Import(shown(import));
     let rest = import
         .strip_prefix(abi::PACKAGE)
@@ -278,7 +309,11 @@ fn check_import(import: &str) -> Result<(), LoadError> {
         });
     }
     let offered = abi::OFFERED.contains(&interface) || abi::TYPES.contains(&interface);
-    if offered { Ok(()) } else { Err(refused()) }
+    if offered {
+        Ok(interface)
+    } else {
+        Err(refused())
+    }
 }
 
 /// Whether a version is later than the host's; what cannot be read is taken for it.
@@ -311,8 +346,7 @@ mod tests {
 
     fn refused(wasm: &[u8]) -> String {
         let engine = Engine::new(None).unwrap();
-        let configuration = serde_json::Value::Null;
-        Component::load(&engine, "mine", wasm, &configuration, Limits::default())
+        Component::load(&engine, "mine", wasm, &Terms::default())
             .unwrap_err()
             .to_string()
     }

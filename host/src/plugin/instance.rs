@@ -47,6 +47,7 @@ impl Instance {
             plugin: self.component.name(),
             rows: batch.rows,
             findings: self.component.limits().findings,
+            grants: self.component.grants(),
         };
         match output::check(&promise, &mut outcome) {
             Ok(()) => Ok(outcome),

@@ -18,6 +18,7 @@ mod cache;
 mod chain;
 mod component;
 mod engine;
+mod grants;
 mod guest;
 mod instance;
 mod limits;
@@ -30,8 +31,9 @@ mod running;
 
 pub use chain::{ChainWorker, PluginChain};
 
-pub use component::{Component, LoadError, MAX_COMPONENT_BYTES};
+pub use component::{Component, LoadError, MAX_COMPONENT_BYTES, Terms};
 pub use engine::Engine;
+pub use grants::Grants;
 pub use guest::Denied;
 pub use instance::Instance;
 pub use limits::Limits;
@@ -51,6 +53,9 @@ pub struct Settings {
     /// What the plugin may use up.
     #[serde(default)]
     pub limits: Limits,
+    /// What the plugin may reach.
+    #[serde(default)]
+    pub grants: Grants,
 }
 
 impl Settings {
@@ -60,5 +65,16 @@ impl Settings {
             problems.push(format!("{at}.path must name a component, got nothing"));
         }
         self.limits.validate(&format!("{at}.limits"), problems);
+        self.grants.validate(&format!("{at}.grants"), problems);
+    }
+
+    /// On what terms the plugin is loaded.
+    #[must_use]
+    pub fn terms(&self) -> Terms {
+        Terms {
+            configuration: self.configuration.clone(),
+            limits: self.limits.clone(),
+            grants: self.grants.clone(),
+        }
     }
 }

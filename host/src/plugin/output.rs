@@ -2,6 +2,7 @@
 
 use super::{
     abi::{Addition, Column, Finding, Kind, Mask, Outcome},
+    grants::Grants,
     pointer::is_pointer,
 };
 use crate::{
@@ -33,6 +34,7 @@ pub(super) struct Promise<'a> {
     pub(super) rows: u32,
     /// Findings of one batch.
     pub(super) findings: usize,
+    pub(super) grants: &'a Grants,
 }
 
 /// Checks an outcome and cuts the long texts of its findings; says what is wrong with it.
@@ -264,6 +266,12 @@ fn mask(promise: &Promise<'_>, mask: &Mask) -> Result<(), String> {
             shown(&mask.path)
         ));
     }
+    if !promise.grants.masks(&mask.path) {
+        return Err(format!(
+            "a mask of `{}`, which it is not granted to mask",
+            shown(&mask.path)
+        ));
+    }
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     // The detector's name stands in the marker that replaces the value.
     if mask.detector.is_empty()
@@ -319,6 +327,10 @@ mod tests {
             plugin: "mine",
             rows: ROWS,
             findings: 3,
+            grants: &Grants {
+                mask: vec!["/responseElements".to_owned(), "/a".to_owned()],
+                ..Grants::default()
+            },
         };
         check(&promise, &mut outcome).map(|()| outcome)
     }
@@ -565,6 +577,11 @@ mod tests {
     #[test]
     fn a_mask_names_a_place_in_the_event_and_a_plain_detector() {
         assert!(masked(1, "/responseElements/credentials/sessionToken", "sts-token").is_ok());
+        let elsewhere = masked(1, "/requestParameters/password", "d").unwrap_err();
+        assert_eq!(
+            elsewhere,
+            "a mask of `/requestParameters/password`, which it is not granted to mask"
+        );
         for path in ["", "a", "/sluicegate", "/sluicegate/other/a", "/a~"] {
             assert!(masked(0, path, "d").is_err(), "{path}");
         }

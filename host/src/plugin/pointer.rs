@@ -15,6 +15,17 @@ pub(super) fn is_pointer(path: &str) -> bool {
             .all(|rest| rest.starts_with(['0', '1']))
 }
 
+/// Whether a place, with all that lies below it, takes in a path. A `*` of the place takes in any segment;
+/// a `*` of the path, which asks for any, is taken in by a `*` only.
+pub(super) fn covers(place: &str, path: &str) -> bool {
+    let mut segments = path.split('/').skip(1);
+    place.split('/').skip(1).all(|wanted| {
+        segments
+            .next()
+            .is_some_and(|segment| wanted == "*" || wanted == segment)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -13,7 +13,7 @@ use sluicegate::{
     event::EventBatch,
     json::value_end,
     mask::Masker,
-    plugin::{ChainWorker, Component, Engine, Limits, PluginChain},
+    plugin::{ChainWorker, Component, Engine, PluginChain, Terms},
     sink::{
         Sink as _,
         splunk_hec::{Settings, SplunkHec},
@@ -287,7 +287,11 @@ fn component(engine: &Engine, folder: &str, name: &str, configuration: &Value) -
         .join(name)
         .with_extension("wasm");
     let wasm = fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    Component::load(engine, name, &wasm, configuration, Limits::default()).unwrap()
+    let terms = Terms {
+        configuration: configuration.as_object().unwrap().clone(),
+        ..Terms::default()
+    };
+    Component::load(engine, name, &wasm, &terms).unwrap()
 }
 
 fn chain(plugins: Vec<Component>) -> ChainWorker {

@@ -1,16 +1,12 @@
 //! Datadog's log intake, version 2.
 
-use std::{
-    net::SocketAddr,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::time::{Duration, SystemTime};
 
 use axum::{http::Method, response::Response};
 use serde_json::{Value, value::RawValue};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use super::{Fault, Request, Serve, Shared, json, locked, page, serve};
+use super::{Fault, Request, Running, Serve, Shared, json, page};
 
 const KEY: &str = "0123456789abcdef0123456789abcdef";
 const MAX_BYTES: usize = 5_000_000;
@@ -33,82 +29,26 @@ impl Log {
 }
 
 /// An intake that listens on loopback.
-#[derive(Clone)]
-pub struct Datadog {
-    address: SocketAddr,
-    server: Arc<Server>,
-}
+pub type Datadog = Running<Intake>;
 
-struct Server {
+/// What it is set to and has seen.
+pub struct Intake {
     shared: Shared<Log>,
 }
 
 impl Datadog {
     /// An intake with one API key.
     pub async fn start() -> Self {
-        let server = Arc::new(Server {
+        Running::of(Intake {
             shared: Shared::default(),
-        });
-        Self {
-            address: serve(Arc::clone(&server)).await,
-            server,
-        }
-    }
-
-    /// Base address, for the intake and for the API.
-    #[must_use]
-    pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        })
+        .await
     }
 
     /// The API key that it takes.
     #[must_use]
     pub fn token(&self) -> &'static str {
         KEY
-    }
-
-    /// The next requests fail so.
-    pub fn fail_with(&self, faults: impl IntoIterator<Item = Fault>) {
-        self.server.shared.fail_with(faults);
-    }
-
-    /// From now on this share of the requests fails, each by one of these faults.
-    pub fn fail_share(&self, share: f64, faults: Vec<Fault>, seed: u64) {
-        self.server.shared.fail_share(share, faults, seed);
-    }
-
-    /// No more faults.
-    pub fn heal(&self) {
-        self.server.shared.heal();
-    }
-
-    /// All accepted logs, in the order of arrival.
-    #[must_use]
-    pub fn received(&self) -> Vec<Log> {
-        locked(&self.server.shared.accepted).clone()
-    }
-
-    /// All accepted logs, once there are at least so many.
-    pub async fn wait_for(&self, count: usize) -> Vec<Log> {
-        let enough = || locked(&self.server.shared.accepted).len() >= count;
-        self.server
-            .shared
-            .wait_until(&format!("{count} logs"), enough)
-            .await;
-        self.received()
-    }
-
-    /// Whatever a well-behaved client would not have sent, silent damage included: a log cut, or one
-    /// too old to be kept.
-    #[must_use]
-    pub fn violations(&self) -> Vec<String> {
-        locked(&self.server.shared.violations).clone()
-    }
-
-    /// How many requests came.
-    #[must_use]
-    pub fn requests(&self) -> u64 {
-        *locked(&self.server.shared.requests)
     }
 }
 
@@ -119,7 +59,13 @@ fn error(status: u16, title: &str) -> Response {
     )
 }
 
-impl Serve for Server {
+impl Serve for Intake {
+    type Accepted = Log;
+
+    fn shared(&self) -> &Shared<Log> {
+        &self.shared
+    }
+
     async fn answer(&self, request: Request) -> Response {
         if request.uri.path() == "/api/v1/validate" && request.method == Method::GET {
             return match request.header("dd-api-key") {
@@ -139,7 +85,7 @@ impl Serve for Server {
     }
 }
 
-impl Server {
+impl Intake {
     fn accept(&self, request: &Request) -> Response {
         if request.uri.path() != "/api/v2/logs" {
             self.shared

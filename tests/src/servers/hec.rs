@@ -1,18 +1,12 @@
 //! Splunk's HTTP Event Collector.
 
-use std::{
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
-};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use axum::{http::Method, response::Response};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Fault, Request, Serve, Shared, json, locked, page, serve};
+use super::{Fault, Request, Running, Serve, Shared, json, page};
 
 const TOKEN: &str = "11111111-2222-4333-8444-555555555555";
 
@@ -36,13 +30,10 @@ pub struct HecEvent {
 }
 
 /// A collector that listens on loopback.
-#[derive(Clone)]
-pub struct Splunk {
-    address: SocketAddr,
-    server: Arc<Server>,
-}
+pub type Splunk = Running<Collector>;
 
-struct Server {
+/// What it is set to and has seen.
+pub struct Collector {
     shared: Shared<HecEvent>,
     indexes: Vec<&'static str>,
     max_bytes: AtomicUsize,
@@ -55,45 +46,21 @@ impl Splunk {
     /// A collector with one token, which allows the indexes `main` and `cloudtrail`, and takes
     /// 1,000,000 bytes a request.
     pub async fn start() -> Self {
-        let server = Arc::new(Server {
+        Running::of(Collector {
             shared: Shared::default(),
             indexes: vec!["main", "cloudtrail"],
             max_bytes: AtomicUsize::new(1_000_000),
             wants_channel: AtomicBool::new(false),
             keeps_before_invalid: AtomicBool::new(false),
             token_enabled: AtomicBool::new(true),
-        });
-        Self {
-            address: serve(Arc::clone(&server)).await,
-            server,
-        }
-    }
-
-    /// Base address.
-    #[must_use]
-    pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        })
+        .await
     }
 
     /// The token that it takes.
     #[must_use]
     pub fn token(&self) -> &'static str {
         TOKEN
-    }
-
-    /// The next requests fail so.
-    pub fn fail_with(&self, faults: impl IntoIterator<Item = Fault>) {
-        self.server.shared.fail_with(faults);
-    }
-
-    /// From now on this share of the requests fails, each by one of these faults.
-    pub fn fail_share(&self, share: f64, faults: Vec<Fault>, seed: u64) {
-        self.server.shared.fail_share(share, faults, seed);
-    }
-
-    /// No more faults.
-    pub fn heal(&self) {
-        self.server.shared.heal();
     }
 
     /// Refuses the token as disabled, or takes it again.
@@ -116,34 +83,6 @@ impl Splunk {
     /// Most uncompressed bytes of a request.
     pub fn limit_bytes(&self, bytes: usize) {
         self.server.max_bytes.store(bytes, Ordering::SeqCst);
-    }
-
-    /// All accepted events, in the order of arrival.
-    #[must_use]
-    pub fn received(&self) -> Vec<HecEvent> {
-        locked(&self.server.shared.accepted).clone()
-    }
-
-    /// All accepted events, once there are at least so many.
-    pub async fn wait_for(&self, count: usize) -> Vec<HecEvent> {
-        let enough = || locked(&self.server.shared.accepted).len() >= count;
-        self.server
-            .shared
-            .wait_until(&format!("{count} events"), enough)
-            .await;
-        self.received()
-    }
-
-    /// Whatever a well-behaved client would not have sent.
-    #[must_use]
-    pub fn violations(&self) -> Vec<String> {
-        locked(&self.server.shared.violations).clone()
-    }
-
-    /// How many requests came.
-    #[must_use]
-    pub fn requests(&self) -> u64 {
-        *locked(&self.server.shared.requests)
     }
 }
 
@@ -208,7 +147,13 @@ struct Envelope<'a> {
     fields: Option<&'a RawValue>,
 }
 
-impl Serve for Server {
+impl Serve for Collector {
+    type Accepted = HecEvent;
+
+    fn shared(&self) -> &Shared<HecEvent> {
+        &self.shared
+    }
+
     async fn answer(&self, request: Request) -> Response {
         let path = request.uri.path();
         if path.starts_with("/services/collector/health") {
@@ -251,7 +196,7 @@ impl Serve for Server {
     }
 }
 
-impl Server {
+impl Collector {
     fn accept(&self, request: &Request, fault: &Fault) -> Result<(), Rejection> {
         self.authorize(request).map_err(Rejection::Spoken)?;
         if !request.is_json() {

@@ -106,7 +106,7 @@ impl Faults {
 }
 
 /// What every server has: what it accepted, what it was displeased by, and the faults to come.
-struct Shared<T> {
+pub struct Shared<T> {
     accepted: Mutex<Vec<T>>,
     violations: Mutex<Vec<String>>,
     faults: Mutex<Faults>,
@@ -131,22 +131,6 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl<T: Clone> Shared<T> {
-    fn fail_with(&self, faults: impl IntoIterator<Item = Fault>) {
-        locked(&self.faults).line.extend(faults);
-    }
-
-    fn fail_share(&self, share: f64, faults: Vec<Fault>, seed: u64) {
-        locked(&self.faults).random = Some(Random {
-            share,
-            faults,
-            dice: fastrand::Rng::with_seed(seed),
-        });
-    }
-
-    fn heal(&self) {
-        *locked(&self.faults) = Faults::default();
-    }
-
     fn next_fault(&self) -> Fault {
         *locked(&self.requests) += 1;
         locked(&self.faults).next()
@@ -182,7 +166,7 @@ impl<T: Clone> Shared<T> {
 }
 
 /// A request, as far as the servers look at it.
-struct Request {
+pub struct Request {
     method: Method,
     uri: Uri,
     headers: HeaderMap,
@@ -257,8 +241,84 @@ fn json(status: u16, body: &serde_json::Value) -> Response {
 }
 
 /// A server that answers every request.
-trait Serve: Send + Sync + 'static {
+pub trait Serve: Send + Sync + 'static {
+    /// What it keeps of an accepted request.
+    type Accepted: Clone + Send;
+
+    /// What it has seen.
+    fn shared(&self) -> &Shared<Self::Accepted>;
+
+    /// Accepts or refuses.
     fn answer(&self, request: Request) -> impl Future<Output = Response> + Send;
+}
+
+/// A server that listens on loopback: what a test tells it, and learns of it.
+pub struct Running<S> {
+    address: SocketAddr,
+    server: Arc<S>,
+}
+
+impl<S: Serve> Running<S> {
+    async fn of(server: S) -> Self {
+        let server = Arc::new(server);
+        Self {
+            address: serve(Arc::clone(&server)).await,
+            server,
+        }
+    }
+
+    /// Base address, of all that the service offers.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The next requests fail so.
+    pub fn fail_with(&self, faults: impl IntoIterator<Item = Fault>) {
+        locked(&self.server.shared().faults).line.extend(faults);
+    }
+
+    /// From now on this share of the requests fails, each by one of these faults.
+    pub fn fail_share(&self, share: f64, faults: Vec<Fault>, seed: u64) {
+        locked(&self.server.shared().faults).random = Some(Random {
+            share,
+            faults,
+            dice: fastrand::Rng::with_seed(seed),
+        });
+    }
+
+    /// No more faults.
+    pub fn heal(&self) {
+        *locked(&self.server.shared().faults) = Faults::default();
+    }
+
+    /// All that was accepted, in the order of arrival.
+    #[must_use]
+    pub fn received(&self) -> Vec<S::Accepted> {
+        locked(&self.server.shared().accepted).clone()
+    }
+
+    /// All that was accepted, once there is at least so much.
+    pub async fn wait_for(&self, count: usize) -> Vec<S::Accepted> {
+        let shared = self.server.shared();
+        let enough = || locked(&shared.accepted).len() >= count;
+        shared
+            .wait_until(&format!("{count} accepted"), enough)
+            .await;
+        self.received()
+    }
+
+    /// Whatever a well-behaved client would not have sent.
+    #[must_use]
+    pub fn violations(&self) -> Vec<String> {
+        locked(&self.server.shared().violations).clone()
+    }
+
+    /// How many requests came.
+    #[must_use]
+    pub fn requests(&self) -> u64 {
+        *locked(&self.server.shared().requests)
+    }
 }
 
 /// Serves on a free port of the loopback address until the runtime ends.

@@ -5,9 +5,8 @@ mod signature;
 
 use std::{
     collections::HashMap,
-    net::SocketAddr,
     sync::{
-        Arc, Mutex,
+        Mutex,
         atomic::{AtomicBool, Ordering},
     },
     time::Instant,
@@ -17,7 +16,7 @@ use axum::{http::Method, response::Response};
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 
-use super::{Fault, Request, Serve, Shared, json, locked, serve};
+use super::{Fault, Request, Running, Serve, Shared, json, locked};
 
 const ACCOUNT: &str = "123456789012";
 const REGION: &str = "eu-central-1";
@@ -50,13 +49,10 @@ impl Imported {
 }
 
 /// A hub that listens on loopback.
-#[derive(Clone)]
-pub struct SecurityHub {
-    address: SocketAddr,
-    server: Arc<Server>,
-}
+pub type SecurityHub = Running<Hub>;
 
-struct Server {
+/// What it is set to and has seen.
+pub struct Hub {
     shared: Shared<Imported>,
     findings: Mutex<HashMap<String, Value>>,
     bucket: Mutex<(f64, Instant)>,
@@ -67,23 +63,14 @@ struct Server {
 impl SecurityHub {
     /// An enabled hub of one account in one region.
     pub async fn start() -> Self {
-        let server = Arc::new(Server {
+        Running::of(Hub {
             shared: Shared::default(),
             findings: Mutex::default(),
             bucket: Mutex::new((BURST, Instant::now())),
             enabled: AtomicBool::new(true),
             expired: AtomicBool::new(false),
-        });
-        Self {
-            address: serve(Arc::clone(&server)).await,
-            server,
-        }
-    }
-
-    /// Base address, of the hub and of STS.
-    #[must_use]
-    pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        })
+        .await
     }
 
     /// The access key and the secret key that requests must be signed with.
@@ -104,21 +91,6 @@ impl SecurityHub {
         REGION
     }
 
-    /// The next requests fail so.
-    pub fn fail_with(&self, faults: impl IntoIterator<Item = Fault>) {
-        self.server.shared.fail_with(faults);
-    }
-
-    /// From now on this share of the requests fails, each by one of these faults.
-    pub fn fail_share(&self, share: f64, faults: Vec<Fault>, seed: u64) {
-        self.server.shared.fail_share(share, faults, seed);
-    }
-
-    /// No more faults.
-    pub fn heal(&self) {
-        self.server.shared.heal();
-    }
-
     /// Switches the hub off, or on again.
     pub fn enable(&self, enabled: bool) {
         self.server.enabled.store(enabled, Ordering::SeqCst);
@@ -129,38 +101,10 @@ impl SecurityHub {
         self.server.expired.store(true, Ordering::SeqCst);
     }
 
-    /// All imports that were not refused, in the order of arrival, ignored ones included.
-    #[must_use]
-    pub fn received(&self) -> Vec<Imported> {
-        locked(&self.server.shared.accepted).clone()
-    }
-
     /// The findings that the hub has, by `Id`, each in its newest state.
     #[must_use]
     pub fn findings(&self) -> HashMap<String, Value> {
         locked(&self.server.findings).clone()
-    }
-
-    /// The findings that the hub has, once there are at least so many.
-    pub async fn wait_for(&self, count: usize) -> HashMap<String, Value> {
-        let enough = || locked(&self.server.findings).len() >= count;
-        self.server
-            .shared
-            .wait_until(&format!("{count} findings"), enough)
-            .await;
-        self.findings()
-    }
-
-    /// Whatever a well-behaved client would not have sent, and calls beyond the rate.
-    #[must_use]
-    pub fn violations(&self) -> Vec<String> {
-        locked(&self.server.shared.violations).clone()
-    }
-
-    /// How many requests came.
-    #[must_use]
-    pub fn requests(&self) -> u64 {
-        *locked(&self.server.shared.requests)
     }
 }
 
@@ -184,7 +128,13 @@ fn error(status: u16, kind: &str, message: &str) -> Response {
     response
 }
 
-impl Serve for Server {
+impl Serve for Hub {
+    type Accepted = Imported;
+
+    fn shared(&self) -> &Shared<Imported> {
+        &self.shared
+    }
+
     async fn answer(&self, request: Request) -> Response {
         let path = request.uri.path();
         if path == "/"
@@ -207,7 +157,7 @@ impl Serve for Server {
     }
 }
 
-impl Server {
+impl Hub {
     fn refuse(&self, status: u16, kind: &str, message: &str) -> Response {
         self.shared.violation(format!("{kind}: {message}"));
         error(status, kind, message)
