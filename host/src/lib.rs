@@ -20,7 +20,7 @@
 //!
 //! Beside the way: [`ledger`] remembers who has which object, [`store`] keeps references to what was
 //! not delivered ([`deadletter`]), [`telemetry`] counts, [`config`] reads settings and [`assemble`]
-//! makes the parts of them.
+//! makes the parts of them. [`backtest`] tries plugins on old objects, without any sink.
 //!
 //! # Embedding
 //!
@@ -48,6 +48,8 @@ pub mod effects;
 pub mod mask;
 pub mod plugin;
 pub mod workers;
+
+pub mod backtest;
 
 mod forward;
 

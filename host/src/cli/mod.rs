@@ -1,5 +1,6 @@
 //! The command line: one file a sub-command, and what they share.
 
+mod backtest;
 mod check;
 mod dead_letters;
 mod demo;
@@ -24,6 +25,7 @@ Examples:
   sluicegate check --config sluicegate.toml --online also tries queue, buckets, tokens and hub
   sluicegate run --config sluicegate.toml            forwards until SIGTERM or SIGINT, then drains;
                                                      SIGHUP reads the plugins anew
+  sluicegate backtest --folder logs my-plugin.wasm   what a plugin would have found
   sluicegate dead-letters list --config sluicegate.toml
 
 Configuration:
@@ -63,6 +65,8 @@ pub enum Command {
     Check(check::Arguments),
     /// Run the whole job on generated CloudTrail objects, and prove that no planted secret got out
     Demo(demo::Arguments),
+    /// Try plugins on old logs: what they would have found, by rule and hour; nothing is sent
+    Backtest(backtest::Arguments),
     /// Look at what could not be delivered
     #[command(subcommand)]
     DeadLetters(dead_letters::Command),
@@ -139,6 +143,7 @@ pub async fn execute(command: Command, signals: Signals) -> Result<(), Failure> 
         Command::Run(configured) => run::run(&configured, signals).await,
         Command::Check(arguments) => check::run(&arguments).await,
         Command::Demo(arguments) => demo::run(&arguments, signals.drain).await,
+        Command::Backtest(arguments) => backtest::run(&arguments).await,
         Command::DeadLetters(command) => dead_letters::run(&command).await,
     }
 }

@@ -109,6 +109,21 @@ impl From<PluginKind> for abi::Kind {
 }
 
 impl Settings {
+    /// A plugin from this file, with the defaults.
+    #[must_use]
+    pub fn of(path: &std::path::Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            sha256: None,
+            kind: None,
+            shadow: false,
+            accept_fewer_masks: None,
+            configuration: serde_json::Map::new(),
+            limits: Limits::default(),
+            grants: Grants::default(),
+        }
+    }
+
     /// Whether the host may start without this plugin: it is known not to be a redaction.
     #[must_use]
     pub fn may_be_missing(&self) -> bool {
