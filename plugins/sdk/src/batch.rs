@@ -2,12 +2,16 @@
 
 use crate::{
     bindings::{Batch as Raw, sluicegate::plugin::types::Column},
-    pointer,
+    subscription::Places,
 };
 
 /// A field that was asked for in `configure`; what rows are read by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Field(pub(crate) usize);
+pub struct Field {
+    /// The column of the member with the whole dotted name, where the name can mean one.
+    pub(crate) literal: Option<usize>,
+    pub(crate) column: usize,
+}
 
 /// What a value is. The numbers are those of the interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,20 +42,24 @@ impl Kind {
 
 /// Names a field of a row: a [`Field`], or its path for where speed does not matter.
 pub trait Select {
-    /// Position of the field's column, if it was asked for.
-    fn column(self, fields: &[String]) -> Option<usize>;
+    /// The field, if it was asked for.
+    fn find(self, fields: &[String]) -> Option<Field>;
 }
 
 impl Select for Field {
-    fn column(self, _: &[String]) -> Option<usize> {
-        Some(self.0)
+    fn find(self, _: &[String]) -> Option<Field> {
+        Some(self)
     }
 }
 
 impl Select for &str {
-    fn column(self, fields: &[String]) -> Option<usize> {
-        let path = pointer(self);
-        fields.iter().position(|field| *field == path)
+    fn find(self, fields: &[String]) -> Option<Field> {
+        let places = Places::of(self);
+        let position = |path: &String| fields.iter().position(|field| field == path);
+        Some(Field {
+            literal: places.literal.as_ref().and_then(position),
+            column: position(&places.path)?,
+        })
     }
 }
 
@@ -166,7 +174,22 @@ impl<'a> Row<'a> {
     }
 
     fn column(self, field: impl Select) -> Option<&'a Column> {
-        self.batch.raw.columns.get(field.column(self.batch.fields)?)
+        let field = field.find(self.batch.fields)?;
+        let nested = self.batch.raw.columns.get(field.column)?;
+        let literal = field
+            .literal
+            .and_then(|column| self.batch.raw.columns.get(column));
+        let is_set = |column: &&Column| column.kinds.get(self.index as usize) > Some(&1);
+        match literal {
+            Some(literal) if is_set(&literal) || !is_set(&nested) && self.is_null(literal) => {
+                Some(literal)
+            }
+            _ => Some(nested),
+        }
+    }
+
+    fn is_null(self, column: &Column) -> bool {
+        column.kinds.get(self.index as usize) == Some(&1)
     }
 
     fn slice(self, column: &'a Column) -> &'a [u8] {
