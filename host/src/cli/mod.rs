@@ -5,6 +5,7 @@ mod dead_letters;
 mod demo;
 mod logs;
 mod output;
+mod plugin;
 mod run;
 mod scan;
 
@@ -23,6 +24,7 @@ Examples:
   sluicegate check --config sluicegate.toml --online also tries queue, buckets, tokens and hub
   sluicegate run --config sluicegate.toml            forwards until SIGTERM or SIGINT, then drains
   sluicegate dead-letters list --config sluicegate.toml
+  sluicegate plugin new my-rule && sluicegate plugin test my-rule
 
 Configuration:
   One TOML file. A variable such as SLUICEGATE__SINKS__SPLUNK__ENDPOINT=https://… wins over it.
@@ -64,6 +66,9 @@ pub enum Command {
     /// Look at what could not be delivered
     #[command(subcommand)]
     DeadLetters(dead_letters::Command),
+    /// Write, build, test, measure and inspect plugins
+    #[command(subcommand)]
+    Plugin(plugin::Command),
 }
 
 /// What every command with a configuration takes.
@@ -128,6 +133,7 @@ pub async fn execute(
         Command::Check(arguments) => check::run(&arguments).await,
         Command::Demo(arguments) => demo::run(&arguments, drain).await,
         Command::DeadLetters(command) => dead_letters::run(&command).await,
+        Command::Plugin(command) => plugin::run(command).await,
     }
 }
 

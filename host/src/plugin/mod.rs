@@ -16,21 +16,24 @@ pub mod abi;
 mod added;
 mod cache;
 mod chain;
+mod compiled;
 mod component;
 mod engine;
 mod grants;
 mod guest;
 mod instance;
 mod limits;
-mod manifest;
+pub(crate) mod manifest;
 mod matcher;
 mod output;
 mod pointer;
 mod report;
 mod running;
+mod usage;
 
 pub use chain::{ChainWorker, PluginChain};
 
+pub use compiled::Compiled;
 pub use component::{Component, LoadError, MAX_COMPONENT_BYTES, Terms};
 pub use engine::Engine;
 pub use grants::Grants;
@@ -38,6 +41,7 @@ pub use guest::Denied;
 pub use instance::Instance;
 pub use limits::Limits;
 pub use running::CallError;
+pub use usage::Usage;
 
 /// One plugin of the chain: the section `[plugins.<name>]`. The name must be the one that the plugin
 /// gives itself.
