@@ -61,8 +61,8 @@ pub(crate) fn build(folder: &Path) -> anyhow::Result<Built> {
             folder.display()
         )
     })?;
-    let (digest, description) = fits(&wasm)
-        .with_context(|| format!("failed to run what {} makes", folder.display()))?;
+    let (digest, description) =
+        fits(&wasm).with_context(|| format!("failed to run what {} makes", folder.display()))?;
 
     let dist = folder.join("dist");
     let path = dist.join(&description.name).with_extension("wasm");
@@ -167,8 +167,14 @@ fn module(line: &str) -> Option<PathBuf> {
     let message: Message = serde_json::from_str(line).ok()?;
     let library = message.target?.kind.iter().any(|kind| kind == "cdylib");
     let made = message.reason == "compiler-artifact" && library;
-    let is_module = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "wasm");
-    message.filenames.into_iter().find(|path| made && is_module(path))
+    let is_module = |path: &PathBuf| {
+        path.extension()
+            .is_some_and(|extension| extension == "wasm")
+    };
+    message
+        .filenames
+        .into_iter()
+        .find(|path| made && is_module(path))
 }
 
 #[cfg(test)]

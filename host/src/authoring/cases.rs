@@ -136,7 +136,10 @@ mod tests {
         )
         .unwrap();
         let case = &file.cases[0];
-        assert_eq!((case.name.value.as_str(), case.name.referenced.line()), ("one", 2));
+        assert_eq!(
+            (case.name.value.as_str(), case.name.referenced.line()),
+            ("one", 2)
+        );
         assert_eq!(case.events[0]["eventTime"], "2026-03-01T00:00:00Z");
         assert_eq!(case.events[0]["a"], 1);
         assert_eq!(case.expect.drops, [0]);
@@ -146,19 +149,35 @@ mod tests {
     fn what_is_wrong_is_named_with_its_line() {
         let key = refused("cases:\n- name: one\n  evnts: []\n");
         assert!(key.contains("evnts") && key.contains("line 3"), "{key}");
-        let severity = refused("cases:\n- name: one\n  expect:\n    findings:\n    - {event: 0, rule: a, severity: huge}\n");
-        assert!(severity.contains("huge") && severity.contains("line 5"), "{severity}");
+        let severity = refused(
+            "cases:\n- name: one\n  expect:\n    findings:\n    - {event: 0, rule: a, severity: huge}\n",
+        );
+        assert!(
+            severity.contains("huge") && severity.contains("line 5"),
+            "{severity}"
+        );
         let yaml = refused("cases: [\n");
         assert!(yaml.contains("line"), "{yaml}");
     }
 
     #[test]
     fn names_that_multiply_are_refused() {
-        let mut text = String::from("cases: []\nx0: &x0 [a, a, a, a, a, a, a, a, a, a]\n");
-        for level in 1..12 {
-            let inner = format!("*x{}, ", level - 1).repeat(10);
-            text.push_str(&format!("x{level}: &x{level} [{inner}]\n"));
-        }
-        refused(&text);
+        let grown = |levels: usize| {
+            let level = |level: usize| {
+                let inner = match level {
+                    0 => "a, a".to_owned(),
+                    _ => format!("*x{}, ", level - 1).repeat(10),
+                };
+                format!("    x{level}: &x{level} [{inner}]\n")
+            };
+            let levels: String = (0..levels).map(level).collect();
+            parse(&format!("cases:\n- name: one\n  configuration:\n{levels}"))
+        };
+        grown(3).unwrap();
+        let error = format!("{:#}", grown(12).unwrap_err());
+        assert!(
+            error.contains("budget") || error.contains("limit"),
+            "{error}"
+        );
     }
 }

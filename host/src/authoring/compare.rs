@@ -123,9 +123,7 @@ fn additions(expected: &[Addition], said: &BTreeMap<usize, Value>, out: &mut Dif
     let nothing = Value::Object(Map::new());
     let mut wanted: BTreeMap<usize, Value> = BTreeMap::new();
     for one in expected {
-        let set = wanted
-            .entry(one.event)
-            .or_insert_with(|| nothing.clone());
+        let set = wanted.entry(one.event).or_insert_with(|| nothing.clone());
         set.as_object_mut()
             .expect("made an object above")
             .extend(one.set.clone());
@@ -166,8 +164,8 @@ fn masks(expected: &[Mask], said: &[(usize, String, String)], out: &mut Differen
     let mut left: Vec<&(usize, String, String)> = said.iter().collect();
     for one in expected {
         let here =
-            |(event, path, _): &&(usize, String, String)| *event == one.event && *path == one.path;
-        let Some(position) = left.iter().position(|said| here(&said)) else {
+            |(event, path, _): &(usize, String, String)| *event == one.event && *path == one.path;
+        let Some(position) = left.iter().position(|said| here(said)) else {
             let what = format!("mask of {}: expected it, got none", shown(&one.path));
             out.push((one.event, what));
             continue;
@@ -195,7 +193,10 @@ fn masks(expected: &[Mask], said: &[(usize, String, String)], out: &mut Differen
 
 fn drops(expected: &[usize], said: &[usize], out: &mut Differences) {
     for event in expected.iter().filter(|event| !said.contains(event)) {
-        out.push((*event, "drop: expected it, but the event goes on".to_owned()));
+        out.push((
+            *event,
+            "drop: expected it, but the event goes on".to_owned(),
+        ));
     }
     for event in said.iter().filter(|event| !expected.contains(event)) {
         out.push((*event, "drop: got it unexpectedly".to_owned()));
@@ -313,7 +314,10 @@ findings:
     fn every_difference_of_the_rest_is_named() {
         let said = Said {
             additions: [(0, serde_json::json!({"a": {"b": 1, "c/d": 2}}))].into(),
-            masks: vec![(0, "/x".into(), "one".into()), (0, "/y".into(), "two".into())],
+            masks: vec![
+                (0, "/x".into(), "one".into()),
+                (0, "/y".into(), "two".into()),
+            ],
             drops: vec![1],
             failures: vec![(1, "exceeded 10 ms".into()), (2, "trapped".into())],
             ..Said::default()

@@ -81,7 +81,8 @@ impl Batches {
         if self.spans.len() == BATCH_EVENTS || self.data.len() + event.len() > BATCH_BYTES {
             self.cut();
         }
-        let position = |at: usize| u32::try_from(at).expect("all events are far smaller than 4 GiB");
+        let position =
+            |at: usize| u32::try_from(at).expect("all events are far smaller than 4 GiB");
         let start = position(self.data.len());
         self.data.extend_from_slice(event.as_bytes());
         self.spans.push(Span {
@@ -291,14 +292,22 @@ mod tests {
         );
         let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         std::io::Write::write_all(&mut gzip, records).unwrap();
-        assert_eq!(read_as("x.json.gz", &gzip.finish().unwrap()).unwrap(), wanted);
+        assert_eq!(
+            read_as("x.json.gz", &gzip.finish().unwrap()).unwrap(),
+            wanted
+        );
     }
 
     #[test]
     fn what_is_wrong_is_named_with_its_file_and_its_place() {
         let wrong = |name: &str, content: &[u8]| read_as(name, content).unwrap_err();
-        assert!(wrong("x.jsonl", b"{}\n{\"secret\":}").ends_with("x.jsonl: line 2: is not JSON at byte 10"));
-        assert!(wrong("x.json", br#"{"Records":[{}, 5]}"#).ends_with("event 1: is not a JSON object"));
+        assert!(
+            wrong("x.jsonl", b"{}\n{\"secret\":}")
+                .ends_with("x.jsonl: line 2: is not JSON at byte 10")
+        );
+        assert!(
+            wrong("x.json", br#"{"Records":[{}, 5]}"#).ends_with("event 1: is not a JSON object")
+        );
         assert!(wrong("x.json", b"{\"a\":1").ends_with("line 1: ends in the middle"));
         assert!(wrong("x.json", b"\xff").contains("is not UTF-8"));
         assert!(wrong("x.json.gz", b"\x1f\x8bgarbage").contains("x.json.gz: "));
@@ -308,9 +317,20 @@ mod tests {
     #[test]
     fn batches_are_cut_as_the_host_cuts_them() {
         let mut batches = Batches::new("x");
-        (0..BATCH_EVENTS * 2 + 1).for_each(|_| batches.add("{}").unwrap());
-        let sizes: Vec<usize> = batches.finish().iter().map(|batch| batch.events.len()).collect();
+        (0..=BATCH_EVENTS * 2).for_each(|_| batches.add("{}").unwrap());
+        let sizes: Vec<usize> = batches
+            .finish()
+            .iter()
+            .map(|batch| batch.events.len())
+            .collect();
         assert_eq!(sizes, [BATCH_EVENTS, BATCH_EVENTS, 1]);
-        assert!(generated().unwrap().iter().map(|batch| batch.events.len()).sum::<usize>() > 1_000);
+        assert!(
+            generated()
+                .unwrap()
+                .iter()
+                .map(|batch| batch.events.len())
+                .sum::<usize>()
+                > 1_000
+        );
     }
 }

@@ -15,9 +15,7 @@ use crate::{
     event::EventBatch,
     finding::HOST,
     mask::Masker,
-    plugin::{
-        ChainWorker, Compiled, Component, Engine, Limits, LoadError, PluginChain, Terms,
-    },
+    plugin::{ChainWorker, Compiled, Component, Engine, Limits, LoadError, PluginChain, Terms},
 };
 
 /// The clock of every case: 2024-01-01T00:00:00Z in milliseconds, as in the SDK's test kit.
@@ -195,7 +193,8 @@ fn add(said: &mut Said, processed: &Processed, first: usize, name: &str) {
                 let masked = member.get("masked").and_then(Value::as_array);
                 for mask in masked.into_iter().flatten() {
                     let text = |key: &str| mask[key].as_str().unwrap_or_default().to_owned();
-                    said.masks.push((first + row, text("path"), text("detector")));
+                    said.masks
+                        .push((first + row, text("path"), text("detector")));
                 }
             }
         }

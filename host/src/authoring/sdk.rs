@@ -8,7 +8,10 @@ pub(super) const FILES: &[(&str, &str)] = &[
         include_str!("../cli/plugin/templates/rust/sdk.toml"),
     ),
     ("sdk/LICENSE", include_str!("../../../LICENSE")),
-    ("sdk/wit/plugin.wit", include_str!("../../../wit/plugin.wit")),
+    (
+        "sdk/wit/plugin.wit",
+        include_str!("../../../wit/plugin.wit"),
+    ),
     (
         "sdk/rust/macros/Cargo.toml",
         include_str!("../../../plugins/sdk-macros/Cargo.toml"),
@@ -91,7 +94,10 @@ mod tests {
         let ours = fs::read_to_string(root().join("Cargo.toml")).unwrap();
         let carried = FILES[0].1;
         let (_, dependencies) = carried.split_once("[workspace.dependencies]\n").unwrap();
-        for line in dependencies.lines().filter(|line| !line.contains("path = ")) {
+        for line in dependencies
+            .lines()
+            .filter(|line| !line.contains("path = "))
+        {
             assert!(ours.lines().any(|own| own == line), "{line}");
         }
         let (_, package) = carried.split_once("[workspace.package]\n").unwrap();

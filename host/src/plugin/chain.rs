@@ -417,9 +417,8 @@ impl Marks {
     fn note(&mut self, link: &Link, answer: &Answer) {
         if link.component.kind() != Stage::Redact {
             let failed = answer.failed.iter();
-            self.failed.extend(
-                failed.map(|(row, error)| (*row, link.name().to_owned(), error.clone())),
-            );
+            self.failed
+                .extend(failed.map(|(row, error)| (*row, link.name().to_owned(), error.clone())));
         }
         if let Some((_, error)) = answer.failed.first() {
             tracing::warn!(

@@ -23,6 +23,9 @@ mod tests {
     #[test]
     fn what_is_no_module_is_refused() {
         let error = componentize(b"not WebAssembly").expect_err("this is text");
-        assert!(format!("{error:#}").starts_with("failed to make a component: "), "{error:#}");
+        assert!(
+            format!("{error:#}").starts_with("failed to make a component: "),
+            "{error:#}"
+        );
     }
 }

@@ -171,7 +171,8 @@ fn role(member: &mut Field) -> Result<Role> {
     match own.as_slice() {
         [] => Ok(Role::Other),
         [one] if one.path().is_ident("field") => {
-            let wants = "name the field's path, dotted or as a pointer: #[field(\"userIdentity.arn\")]";
+            let wants =
+                "name the field's path, dotted or as a pointer: #[field(\"userIdentity.arn\")]";
             let path: Result<LitStr> = one.parse_args();
             path.map(Role::Field)
                 .map_err(|error| Error::new(error.span(), wants))
@@ -206,11 +207,31 @@ mod tests {
             ("detect", "struct A<T> { a: T }", "cannot be generic"),
             ("detect", "struct A(u8);", "need names"),
             ("detect", "enum A { B }", "is a structure"),
-            ("detect", "struct A { #[field] a: Field }", "#[field(\"userIdentity.arn\")]"),
-            ("detect", "struct A { #[field(a.b)] a: Field }", "#[field(\"userIdentity.arn\")]"),
-            ("detect", "struct A { #[config(x)] a: Config }", "takes no arguments"),
-            ("detect", "struct A { #[config] #[field(\"a\")] a: Field }", "and that once"),
-            ("detect", "struct A { #[config] a: B, #[config] b: B }", "only one member"),
+            (
+                "detect",
+                "struct A { #[field] a: Field }",
+                "#[field(\"userIdentity.arn\")]",
+            ),
+            (
+                "detect",
+                "struct A { #[field(a.b)] a: Field }",
+                "#[field(\"userIdentity.arn\")]",
+            ),
+            (
+                "detect",
+                "struct A { #[config(x)] a: Config }",
+                "takes no arguments",
+            ),
+            (
+                "detect",
+                "struct A { #[config] #[field(\"a\")] a: Field }",
+                "and that once",
+            ),
+            (
+                "detect",
+                "struct A { #[config] a: B, #[config] b: B }",
+                "only one member",
+            ),
         ];
         for (kind, item, wanted) in cases {
             let said = refused(kind, item);
@@ -226,7 +247,10 @@ mod tests {
             .expect("a plugin")
             .to_string();
         assert!(made.contains("Kept."), "{made}");
-        assert!(!made.contains("# [field") && !made.contains("# [config]"), "{made}");
+        assert!(
+            !made.contains("# [field") && !made.contains("# [config]"),
+            "{made}"
+        );
         assert!(made.contains("type Config = B ;"), "{made}");
     }
 }

@@ -75,7 +75,11 @@ impl Subscription {
     pub(crate) fn into_raw(self) -> Raw {
         Raw {
             fields: self.fields,
-            matches: self.clauses.into_iter().flat_map(Clause::into_raw).collect(),
+            matches: self
+                .clauses
+                .into_iter()
+                .flat_map(Clause::into_raw)
+                .collect(),
         }
     }
 }
@@ -183,7 +187,12 @@ mod tests {
         wanted.field("resources.*.ARN");
         assert_eq!(
             wanted.into_raw().fields,
-            ["/userIdentity.arn", "/userIdentity/arn", "", "/resources/*/ARN"]
+            [
+                "/userIdentity.arn",
+                "/userIdentity/arn",
+                "",
+                "/resources/*/ARN"
+            ]
         );
     }
 

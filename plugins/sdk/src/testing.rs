@@ -457,7 +457,10 @@ mod tests {
             r#"{"a.b":7}"#,
             r#"{"a":{"c":1}}"#,
         ]);
-        let rules: Vec<&str> = seen.findings().map(|(_, found)| found.rule.as_str()).collect();
+        let rules: Vec<&str> = seen
+            .findings()
+            .map(|(_, found)| found.rule.as_str())
+            .collect();
         assert_eq!(rules, ["nested", "literal", "nested", "7"]);
         assert_eq!(seen.matched(), [0, 1, 2, 3]);
     }

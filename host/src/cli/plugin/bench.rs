@@ -54,8 +54,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
 fn lines(measured: &Measured, size: u64) -> Vec<String> {
     let plugin = &measured.component;
     let (events, matched) = (measured.events, measured.round.rows);
-    let fuel = measured.fuel_per_event.map_or("none".to_owned(), thousands);
-    vec![
+    let mut lines = vec![
         format!(
             "plugin  {} {} ({}), {} bytes",
             plugin.name(),
@@ -69,13 +68,6 @@ fn lines(measured: &Measured, size: u64) -> Vec<String> {
             thousands(matched)
         ),
         format!(
-            "time    {} ns an event, {} ns one that reaches it; median of {} rounds",
-            each(measured.round.time, events),
-            each(measured.round.time, matched),
-            measured.rounds
-        ),
-        format!("fuel    {fuel} an event that reaches it"),
-        format!(
             "memory  {} bytes an instance",
             thousands(measured.memory_bytes as u64)
         ),
@@ -84,15 +76,34 @@ fn lines(measured: &Measured, size: u64) -> Vec<String> {
             "start   {} ms for another instance, median of {STARTS}",
             millis(measured.start)
         ),
+    ];
+    lines.extend(cost(measured));
+    lines
+}
+
+/// What events cost, if any reached the plugin.
+fn cost(measured: &Measured) -> Vec<String> {
+    let (events, matched) = (measured.events, measured.round.rows);
+    let Some(fuel) = measured.fuel_per_event else {
+        return vec![
+            "time    not measured: name events that reach the plugin with --events".into(),
+        ];
+    };
+    vec![
+        format!(
+            "time    {} ns an event, {} ns one that reaches it; median of {} rounds",
+            each(measured.round.time, events),
+            each(measured.round.time, matched),
+            measured.rounds
+        ),
+        format!("fuel    {} an event that reaches it", thousands(fuel)),
     ]
 }
 
 /// Nanoseconds for each of so many.
 fn each(time: Duration, count: u64) -> String {
-    match u128::from(count) {
-        0 => "-".to_owned(),
-        count => thousands((time.as_nanos() / count).try_into().unwrap_or(u64::MAX)),
-    }
+    let nanos = time.as_nanos() / u128::from(count.max(1));
+    thousands(nanos.try_into().unwrap_or(u64::MAX))
 }
 
 fn millis(time: Duration) -> String {

@@ -31,7 +31,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         about.kind.as_str()
     ))?;
     output.line(&format!("path    {}", built.path.display()))?;
-    output.line(&format!("size    {} bytes", thousands(built.wasm.len() as u64)))?;
+    output.line(&format!(
+        "size    {} bytes",
+        thousands(built.wasm.len() as u64)
+    ))?;
     output.line(&format!("sha256  {}", built.digest))?;
     Ok(())
 }

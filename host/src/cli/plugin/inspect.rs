@@ -46,11 +46,15 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         "made for {}@{version}; this host speaks {offers}",
         abi::PACKAGE
     ))?;
-    output.line("may")?;
-    for import in compiled.imports() {
-        if let Some(words) = capability(&import) {
-            output.line(&format!("        {words}"))?;
-        }
+    let imports = compiled.imports();
+    let capabilities: Vec<String> = imports.iter().filter_map(|name| capability(name)).collect();
+    if capabilities.is_empty() {
+        output.line("may     do nothing but answer")?;
+    } else {
+        output.line("may")?;
+    }
+    for words in capabilities {
+        output.line(&format!("        {words}"))?;
     }
     match described {
         Ok(description) => Ok(schema(&description, &mut output)?),

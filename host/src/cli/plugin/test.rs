@@ -65,8 +65,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
 
 /// The plugin's folder, and the files with cases.
 fn places(arguments: &Arguments) -> anyhow::Result<(PathBuf, Vec<PathBuf>)> {
-    let (folders, mut files): (Vec<PathBuf>, Vec<PathBuf>) =
-        arguments.paths.iter().cloned().partition(|path| path.is_dir());
+    let (folders, mut files): (Vec<PathBuf>, Vec<PathBuf>) = arguments
+        .paths
+        .iter()
+        .cloned()
+        .partition(|path| path.is_dir());
     if folders.len() > 1 {
         return Err(anyhow!("name one folder, got {}", folders.len()));
     }
@@ -89,7 +92,10 @@ fn beside(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     if tests.is_dir() {
         for entry in tests.read_dir().with_context(context)? {
             let path = entry.with_context(context)?.path();
-            if path.extension().is_some_and(|extension| extension == "yaml") {
+            if path
+                .extension()
+                .is_some_and(|extension| extension == "yaml")
+            {
                 files.push(path);
             }
         }

@@ -1,4 +1,4 @@
-//! `{{name}}`: somebody makes an access key for another user, and so can act as that user from then on.
+//! `{{name}}`: a user reads a secret with keys or a password of their own, where a role should.
 
 use sluicegate_plugin::{
     Batch, Field, Finding, Output, Process, Severity, Subscription, configuration, plugin,
@@ -8,9 +8,9 @@ use sluicegate_plugin::{
 #[configuration]
 #[serde(default)]
 pub struct Config {
-    /// ARNs of those who make keys for others as their work.
+    /// ARNs of users who may read secrets.
     pub allowed: Vec<String>,
-    /// Keys that one principal makes within so many seconds are one finding.
+    /// What one user reads within so many seconds is one finding.
     #[schemars(range(min = 60, max = 86400))]
     pub window_s: u32,
 }
@@ -26,52 +26,47 @@ impl Default for Config {
 
 /// The plugin: its configuration, and the fields it reads.
 #[plugin(detect)]
-pub struct KeysForOthers {
+pub struct SecretReads {
     #[config]
     config: Config,
-    #[field("userIdentity.arn")]
-    principal: Field,
-    #[field("userIdentity.userName")]
-    principal_name: Field,
-    #[field("requestParameters.userName")]
-    owner: Field,
+    #[field("/userIdentity/arn")]
+    user: Field,
+    #[field("/requestParameters/secretId")]
+    secret: Field,
 }
 
-impl Process for KeysForOthers {
+impl Process for SecretReads {
     fn configure(&mut self, wanted: &mut Subscription) -> Result<(), String> {
         let window_s = self.config.window_s;
         if !(60..=86_400).contains(&window_s) {
             return Err(format!("window_s must be between 60 and 86400, got {window_s}"));
         }
+        // Only these events reach the plugin; the host finds them by an index.
         wanted
             .clause()
-            .one_of("eventSource", &["iam.amazonaws.com"])
-            .one_of("eventName", &["CreateAccessKey"])
-            .absent("errorCode");
+            .one_of("/eventSource", &["secretsmanager.amazonaws.com"])
+            .one_of("/eventName", &["GetSecretValue", "BatchGetSecretValue"])
+            .one_of("/userIdentity/type", &["IAMUser", "Root"])
+            .absent("/errorCode");
         Ok(())
     }
 
     fn process(&self, batch: &Batch<'_>, out: &mut Output) -> Result<(), String> {
         for row in batch.rows() {
-            // Who names no user makes a key of their own.
-            let Some(owner) = row.str(self.owner) else {
-                continue;
-            };
-            let principal = row.str(self.principal).unwrap_or("unknown");
-            let own = row.str(self.principal_name) == Some(owner);
-            if own || self.config.allowed.iter().any(|arn| arn == principal) {
+            let user = row.str(self.user).unwrap_or("unknown");
+            if self.config.allowed.iter().any(|arn| arn == user) {
                 continue;
             }
             let finding = Finding::new(
-                "access-key-for-another-user",
-                "An access key was made for another user",
+                "secret-read-by-user",
+                "A user read a secret",
                 Severity::Medium,
             )
-            .description("Whoever made the key can act as that user, until the key is deleted.")
-            .entity(principal)
+            .description("Programs read secrets by roles. A user who does may be somebody with stolen keys.")
+            .entity(user)
             .window_s(self.config.window_s)
-            .attribute("user", owner)
-            .attribute("technique", "T1098.001");
+            .attribute("secret", row.str(self.secret).unwrap_or_default())
+            .attribute("technique", "T1555.006");
             out.find(row, finding);
         }
         Ok(())
@@ -82,16 +77,16 @@ impl Process for KeysForOthers {
 mod tests {
     use sluicegate_plugin::testing::Kit;
 
-    use super::KeysForOthers;
+    use super::SecretReads;
 
     #[test]
     fn only_what_the_plugin_asked_for_reaches_it() {
-        let seen = Kit::<KeysForOthers>::new("{}").run(&[
-            r#"{"eventSource":"iam.amazonaws.com","eventName":"ListUsers"}"#,
-            r#"{"eventSource":"iam.amazonaws.com","eventName":"CreateAccessKey","errorCode":"AccessDenied"}"#,
-            r#"{"eventSource":"iam.amazonaws.com","eventName":"CreateAccessKey","requestParameters":{"userName":"bob"}}"#,
+        let seen = Kit::<SecretReads>::new("{}").run(&[
+            r#"{"eventSource":"secretsmanager.amazonaws.com","eventName":"ListSecrets","userIdentity":{"type":"IAMUser"}}"#,
+            r#"{"eventSource":"secretsmanager.amazonaws.com","eventName":"GetSecretValue","userIdentity":{"type":"AssumedRole"}}"#,
+            r#"{"eventSource":"secretsmanager.amazonaws.com","eventName":"GetSecretValue","userIdentity":{"type":"IAMUser"}}"#,
         ]);
         assert_eq!(seen.matched(), [2]);
-        assert_eq!(seen.rules(2), ["access-key-for-another-user"]);
+        assert_eq!(seen.rules(2), ["secret-read-by-user"]);
     }
 }
