@@ -267,14 +267,16 @@ fn additions_masks_drops_and_failures_are_held_too() {
     );
     let redacted = cases(
         "plugins/redaction-check.wasm",
-        "cases:\n- name: a key\n  events: [{eventName: X, requestParameters: {note: AKIAQ3EGRNYZ5XHWTP2K, password: hunter22hunter}}]\n  expect: {masks: [{event: 0, path: /requestParameters/password}]}\n",
+        "cases:\n- name: a key\n  events: [{eventName: X, requestParameters: {masterUserPassword: hunter33hunter, password: hunter22hunter}}]\n  expect: {masks: [{event: 0, path: /requestParameters/password}]}\n",
     );
     holds(
         &redacted.said,
-        &["event 0: mask of /requestParameters/note: got it unexpectedly"],
+        &["event 0: mask of /requestParameters/masterUserPassword: got it unexpectedly"],
     );
     assert!(
-        !redacted.said.contains("/requestParameters/password"),
+        !redacted
+            .said
+            .contains("mask of /requestParameters/password"),
         "{}",
         redacted.said
     );

@@ -8,10 +8,13 @@ use crate::{
 /// A field that was asked for in `configure`; what rows are read by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Field {
-    /// The column of the member with the whole dotted name, where the name can mean one.
-    pub(crate) literal: Option<usize>,
     pub(crate) column: usize,
+    /// The column of the member with the whole dotted name; [`NO_COLUMN`] where the name can mean none.
+    pub(crate) literal: usize,
 }
+
+/// No batch has so many columns.
+pub(crate) const NO_COLUMN: usize = usize::MAX;
 
 /// What a value is. The numbers are those of the interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,9 +59,10 @@ impl Select for &str {
     fn find(self, fields: &[String]) -> Option<Field> {
         let places = Places::of(self);
         let position = |path: &String| fields.iter().position(|field| field == path);
+        let literal = places.literal.as_ref().and_then(position);
         Some(Field {
-            literal: places.literal.as_ref().and_then(position),
             column: position(&places.path)?,
+            literal: literal.unwrap_or(NO_COLUMN),
         })
     }
 }
@@ -173,23 +177,29 @@ impl<'a> Row<'a> {
         }
     }
 
+    #[inline]
     fn column(self, field: impl Select) -> Option<&'a Column> {
         let field = field.find(self.batch.fields)?;
-        let nested = self.batch.raw.columns.get(field.column)?;
-        let literal = field
-            .literal
-            .and_then(|column| self.batch.raw.columns.get(column));
-        let is_set = |column: &&Column| column.kinds.get(self.index as usize) > Some(&1);
-        match literal {
-            Some(literal) if is_set(&literal) || !is_set(&nested) && self.is_null(literal) => {
-                Some(literal)
-            }
-            _ => Some(nested),
+        let columns = &self.batch.raw.columns;
+        let nested = columns.get(field.column)?;
+        if field.literal == NO_COLUMN {
+            return Some(nested);
         }
+        let literal = columns.get(field.literal)?;
+        Some(self.either(literal, nested))
     }
 
-    fn is_null(self, column: &Column) -> bool {
-        column.kinds.get(self.index as usize) == Some(&1)
+    /// The literal member, unless it says nothing where the nested one does. Out of line, so that the
+    /// common case stays small.
+    #[cold]
+    fn either(self, literal: &'a Column, nested: &'a Column) -> &'a Column {
+        let kind = |column: &Column| column.kinds.get(self.index as usize).copied().unwrap_or(0);
+        let says_more = kind(nested) > 1 || kind(literal) == 0;
+        if kind(literal) <= 1 && says_more {
+            nested
+        } else {
+            literal
+        }
     }
 
     fn slice(self, column: &'a Column) -> &'a [u8] {

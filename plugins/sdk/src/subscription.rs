@@ -2,6 +2,7 @@
 
 use crate::{
     Field,
+    batch::NO_COLUMN,
     bindings::{
         Subscription as Raw,
         sluicegate::plugin::manifest::{Condition, Test},
@@ -49,9 +50,10 @@ impl Subscription {
     /// name, dots and all, where the event has it, and else the nested one; that costs two columns.
     pub fn field(&mut self, path: &str) -> Field {
         let places = Places::of(path);
+        let literal = places.literal.map(|literal| self.column(literal));
         Field {
-            literal: places.literal.map(|literal| self.column(literal)),
             column: self.column(places.path),
+            literal: literal.unwrap_or(NO_COLUMN),
         }
     }
 
@@ -181,7 +183,7 @@ mod tests {
         let dotted = wanted.field("userIdentity.arn");
         let pointed = wanted.field("/userIdentity/arn");
         assert_eq!(dotted.column, pointed.column);
-        assert_eq!((dotted.literal, pointed.literal), (Some(0), None));
+        assert_eq!((dotted.literal, pointed.literal), (0, NO_COLUMN));
         assert_eq!(dotted, wanted.field("userIdentity.arn"));
         wanted.field("");
         wanted.field("resources.*.ARN");
