@@ -247,14 +247,14 @@ fn a_budget_of_fuel_that_is_passed_fails_the_case() {
 fn additions_masks_drops_and_failures_are_held_too() {
     let enriched = cases(
         "plugins/enrich-context.wasm",
-        r#"cases:
+        r"cases:
 - name: root from outside
   events: [{userIdentity: {type: Root}, sourceIPAddress: 203.0.113.7}]
   expect: {additions: [{event: 0, set: {actor: {kind: root, name: root}, network: {class: public}}}]}
 - name: not said
   events: [{userIdentity: {type: Root}, sourceIPAddress: 203.0.113.7}]
   expect: {additions: [{event: 0, set: {actor: {kind: human}}}]}
-"#,
+",
     );
     assert_eq!(enriched.code, 1);
     holds(
@@ -290,7 +290,7 @@ fn additions_masks_drops_and_failures_are_held_too() {
         &["ok      a drop", "event 0: drop: got it unexpectedly"],
     );
 
-    let failing = r#"cases:
+    let failing = r"cases:
 - name: a trap
   configuration: {when: poison, do: {evil: trap}}
   events: [{eventName: well}, {eventName: poison}]
@@ -298,7 +298,7 @@ fn additions_masks_drops_and_failures_are_held_too() {
 - name: the same, not expected
   configuration: {when: poison, do: {evil: trap}}
   events: [{eventName: well}, {eventName: poison}]
-"#;
+";
     for kind in ["detect", "enrich", "filter", "redact"] {
         let failed = cases(&format!("guests/hostile-{kind}.wasm"), failing);
         assert_eq!(failed.code, 1, "{kind}");
@@ -384,7 +384,7 @@ fn events_come_from_files_in_every_form() {
         format!("{event}\n{{\"eventName\":\"ListBuckets\"}}\n"),
     );
     shop.write("a/b/2.json", format!("{{\"Records\":[{event}]}}"));
-    shop.write("a/b/3.json.gz", gzip(&format!("{{\"Records\":[{event}]}}")));
+    shop.write("a/b/3.json.gz", gzip(format!("{{\"Records\":[{event}]}}")));
     shop.write(
         "cases.yaml",
         "cases:\n- name: a folder\n  events_file: a\n  expect:\n    findings:\n    - {event: 0, rule: s3-bucket-deleted}\n    - {event: 2, rule: s3-bucket-deleted}\n    - {event: 3, rule: s3-bucket-deleted}\n",

@@ -87,7 +87,7 @@ impl Reader {
                 }
             }
             (_, path) if !path.is_empty() => {
-                fs::write(self.folder.join(path), &block.text).unwrap()
+                fs::write(self.folder.join(path), &block.text).unwrap();
             }
             _ => panic!("{at}: nobody follows a block of {:?}", block.about),
         }

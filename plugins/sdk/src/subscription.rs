@@ -132,9 +132,9 @@ impl Clause {
             let Places { literal, path } = Places::of(&name);
             let at_path = Condition { path, test };
             let Some(literal) = literal else {
-                clauses
-                    .iter_mut()
-                    .for_each(|clause| clause.push(at_path.clone()));
+                for clause in &mut clauses {
+                    clause.push(at_path.clone());
+                }
                 continue;
             };
             let no_literal = Condition {
