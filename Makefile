@@ -75,7 +75,7 @@ demo: $(STAMPS)/plugins ## Run the whole job on generated events, without an AWS
 test: $(STAMPS)/plugins $(STAMPS)/guests $(STAMPS)/venv ## Run all tests but the long ones
 	cargo build --locked --bin sluicegate
 	cargo test --locked
-	cargo test --locked -p sluicegate-plugin $(foreach name,$(PLUGINS),-p $(name))
+	cargo test --locked -p sluicegate-plugin -p sluicegate-plugin-macros -p componentize $(foreach name,$(PLUGINS),-p $(name))
 
 check: fmt clippy doc deny typos ## Run every check that is no test
 

@@ -42,6 +42,17 @@ impl Withheld {
     pub const CAUSE: Cause = Cause::RedactionFailed;
 }
 
+/// An event that a plugin failed on, whatever that means for the event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// Row of the batch.
+    pub row: usize,
+    /// Name of the plugin.
+    pub plugin: String,
+    /// Why, without values of the event.
+    pub error: String,
+}
+
 /// Which columns the host and each sink read. Belongs to a plugin chain.
 #[derive(Debug, Default)]
 pub struct Readers {
@@ -79,6 +90,8 @@ pub struct Processed {
     pub sightings: Vec<(usize, Sighting)>,
     /// Events that must not leave.
     pub withheld: Vec<Withheld>,
+    /// Events that a plugin failed on, those that are withheld for it among them.
+    pub failures: Vec<Failure>,
     /// Drops by filters that were ignored because the event carries a finding.
     pub ignored_drops: usize,
     pub(crate) fates: Vec<Fate>,
@@ -112,6 +125,7 @@ impl Processed {
             batch,
             sightings: Vec::new(),
             withheld: Vec::new(),
+            failures: Vec::new(),
             ignored_drops: 0,
             columns,
             readers,

@@ -82,5 +82,7 @@ pub mod assemble;
 pub mod config;
 
 #[cfg(feature = "cli")]
+mod authoring;
+#[cfg(feature = "cli")]
 pub mod cli;
 pub mod generate;

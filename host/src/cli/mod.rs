@@ -6,6 +6,7 @@ mod dead_letters;
 mod demo;
 mod logs;
 mod output;
+mod plugin;
 mod run;
 mod scan;
 mod watch;
@@ -27,6 +28,7 @@ Examples:
                                                      SIGHUP reads the plugins anew
   sluicegate backtest --folder logs my-plugin.wasm   what a plugin would have found
   sluicegate dead-letters list --config sluicegate.toml
+  sluicegate plugin new my-rule && sluicegate plugin test my-rule
 
 Configuration:
   One TOML file. A variable such as SLUICEGATE__SINKS__SPLUNK__ENDPOINT=https://… wins over it.
@@ -70,6 +72,9 @@ pub enum Command {
     /// Look at what could not be delivered
     #[command(subcommand)]
     DeadLetters(dead_letters::Command),
+    /// Write, build, test, measure and inspect plugins
+    #[command(subcommand)]
+    Plugin(plugin::Command),
 }
 
 /// What every command with a configuration takes.
@@ -145,6 +150,7 @@ pub async fn execute(command: Command, signals: Signals) -> Result<(), Failure> 
         Command::Demo(arguments) => demo::run(&arguments, signals.drain).await,
         Command::Backtest(arguments) => backtest::run(&arguments).await,
         Command::DeadLetters(command) => dead_letters::run(&command).await,
+        Command::Plugin(command) => plugin::run(command).await,
     }
 }
 

@@ -285,6 +285,16 @@ impl ChainWorker {
         }
     }
 
+    /// Name, version and digest of every plugin, in the order of their stages.
+    pub fn plugins(&self) -> impl Iterator<Item = String> {
+        let plugins = self.chain.plugins();
+        let about = |plugin: &Component| {
+            let (name, digest) = (plugin.name(), plugin.digest());
+            format!("{name} {} sha256:{digest}", plugin.version())
+        };
+        plugins.map(about).collect::<Vec<_>>().into_iter()
+    }
+
     /// Moves to the chain that is in the slot now. Instances of plugins that both chains have come along.
     pub fn follow(&mut self, slot: &ChainSlot) {
         if slot.generation.load(Ordering::Acquire) == self.generation {

@@ -2,10 +2,14 @@
 
 use std::sync::Arc;
 
-use wasmtime::component::{HasSelf, Linker};
+use wasmtime::{
+    Store,
+    component::{HasSelf, Linker},
+};
 
 use super::{
     abi,
+    compiled::Compiled,
     engine::Engine,
     grants::Grants,
     guest::Guest,
@@ -14,11 +18,9 @@ use super::{
     limits::Limits,
     manifest,
     running::{CallError, Running},
+    usage::Started,
 };
-use crate::{
-    digest::{hex, sha256},
-    text::shown,
-};
+use crate::text::shown;
 
 /// Largest component that is loaded, in bytes.
 pub const MAX_COMPONENT_BYTES: usize = 64 << 20;
@@ -88,6 +90,21 @@ pub(super) struct Prepared {
     pub(super) pre: abi::PluginPre<Guest>,
 }
 
+impl Prepared {
+    /// Before the guest is entered.
+    pub(super) fn fill(&self, store: &mut Store<Guest>) -> Option<Started> {
+        let meters = self.engine.meters.as_ref()?;
+        Some(meters.fill(store))
+    }
+
+    /// After a batch.
+    pub(super) fn measured(&self, started: Option<&Started>, rows: u32, store: &Store<Guest>) {
+        if let (Some(meters), Some(started)) = (&self.engine.meters, started) {
+            meters.add(started, rows, store);
+        }
+    }
+}
+
 /// One plugin of a chain. Clones share everything.
 #[derive(Clone)]
 pub struct Component(Arc<Loaded>);
@@ -116,12 +133,20 @@ impl Component {
         wasm: &[u8],
         terms: &Terms,
     ) -> Result<Self, LoadError> {
+        Compiled::new(engine, wasm)?.load(name, terms)
+    }
+
+    /// What follows once it is compiled.
+    pub(super) fn load_compiled(
+        engine: &Engine,
+        name: &str,
+        digest: &str,
+        component: &wasmtime::component::Component,
+        terms: &Terms,
+    ) -> Result<Self, LoadError> {
         manifest::name(name).map_err(LoadError::Manifest)?;
-        is_component(wasm)?;
-        let digest = hex(&sha256(&[wasm]));
-        let component = compile(engine, &digest, wasm)?;
-        let imports = imports(engine, &component)?;
-        let pre = link(engine, &component)?;
+        let imports = imports(engine, component)?;
+        let pre = link(engine, component)?;
 
         engine.ticker.measure(terms.limits.deadline());
         engine.ticker.measure(terms.limits.start());
@@ -153,7 +178,7 @@ impl Component {
         }
         Ok(Self(Arc::new(Loaded {
             prepared,
-            digest,
+            digest: digest.to_owned(),
             description,
             configuration,
             subscription,
@@ -243,12 +268,12 @@ impl std::fmt::Debug for Component {
     }
 }
 
-fn step(step: &'static str) -> impl FnOnce(CallError) -> LoadError {
+pub(super) fn step(step: &'static str) -> impl FnOnce(CallError) -> LoadError {
     move |error| LoadError::Start { step, error }
 }
 
 /// Tells a component from what is often taken for one, by its first eight bytes.
-fn is_component(wasm: &[u8]) -> Result<(), LoadError> {
+pub(super) fn is_component(wasm: &[u8]) -> Result<(), LoadError> {
     if wasm.len() > MAX_COMPONENT_BYTES {
         return Err(LoadError::TooLarge(wasm.len()));
     }
@@ -264,7 +289,7 @@ fn is_component(wasm: &[u8]) -> Result<(), LoadError> {
     }
 }
 
-fn compile(
+pub(super) fn compile(
     engine: &Engine,
     digest: &str,
     wasm: &[u8],
@@ -289,7 +314,7 @@ fn compile(
 
 /// The interfaces that a component imports. That list is the list of what it can do, so it is checked by
 /// name before any linking.
-fn imports(
+pub(super) fn imports(
     engine: &Engine,
     component: &wasmtime::component::Component,
 ) -> Result<Vec<String>, LoadError> {
@@ -339,7 +364,7 @@ fn newer(version: &str) -> bool {
     numbers(version) > numbers(abi::VERSION)
 }
 
-fn link(
+pub(super) fn link(
     engine: &Engine,
     component: &wasmtime::component::Component,
 ) -> Result<abi::PluginPre<Guest>, LoadError> {

@@ -16,6 +16,7 @@ pub mod abi;
 mod added;
 mod cache;
 mod chain;
+mod compiled;
 mod component;
 mod engine;
 mod grants;
@@ -24,7 +25,7 @@ mod health;
 mod instance;
 mod limits;
 mod loader;
-mod manifest;
+pub(crate) mod manifest;
 mod matcher;
 mod output;
 mod pointer;
@@ -34,10 +35,12 @@ mod running;
 mod seat;
 mod trial;
 pub mod trust;
+mod usage;
 mod verdicts;
 
 pub use chain::{ChainSlot, ChainWorker, PluginChain};
 
+pub use compiled::Compiled;
 pub use component::{Component, LoadError, MAX_COMPONENT_BYTES, Terms};
 pub use engine::Engine;
 pub use grants::Grants;
@@ -49,6 +52,7 @@ pub use rollout::{Candidate, Decision, Rollout, RolloutError, Settings as Reload
 pub use running::CallError;
 pub use trial::{Comparison, Difference, Shadow, Side, Trial};
 pub use trust::Signers;
+pub use usage::Usage;
 
 /// One plugin of the chain: the section `[plugins.<name>]`. The name must be the one that the plugin
 /// gives itself.

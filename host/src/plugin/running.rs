@@ -58,6 +58,7 @@ impl Running {
 
         let allowed = prepared.limits.start();
         begin(&mut store, allowed);
+        prepared.fill(&mut store);
         let plugin = prepared.pre.instantiate(&mut store);
         store.data_mut().end();
         match plugin {
@@ -95,7 +96,13 @@ impl Running {
             .prepared
             .limits
             .allowed(batch.rows.into(), bytes as u64);
-        let outcome = self.call(allowed, |plugin, store| plugin.call_process(store, batch))?;
+        let prepared = Arc::clone(&self.prepared);
+        let outcome = self.call(allowed, |plugin, store| {
+            let started = prepared.fill(store);
+            let outcome = plugin.call_process(&mut *store, batch)?;
+            prepared.measured(started.as_ref(), batch.rows, store);
+            Ok(outcome)
+        })?;
         outcome.map_err(|reason| CallError::Refused(shown(&reason)))
     }
 
@@ -123,6 +130,7 @@ impl Running {
         }
         self.entered = true;
         begin(&mut self.store, allowed);
+        self.prepared.fill(&mut self.store);
         let result = enter(&self.plugin, &mut self.store);
         self.store.data_mut().end();
         let value = result.map_err(|error| {

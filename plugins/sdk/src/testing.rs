@@ -2,23 +2,19 @@
 //! fields, runs it, and shows what it said.
 //!
 //! ```
-//! # use sluicegate_plugin::{Batch, NoConfig, Output, Plugin, PluginKind, Subscription, testing::Kit};
+//! # use sluicegate_plugin::{Batch, Output, Process, plugin, testing::Kit};
+//! # #[plugin(filter)]
 //! # struct Everything;
-//! # impl Plugin for Everything {
-//! #     const NAME: &'static str = "everything";
-//! #     const VERSION: &'static str = "1.0.0";
-//! #     const KIND: PluginKind = PluginKind::Filter;
-//! #     type Config = NoConfig;
-//! #     fn configure(_: NoConfig) -> Result<(Self, Subscription), String> {
-//! #         Ok((Self, Subscription::new()))
-//! #     }
+//! # impl Process for Everything {
 //! #     fn process(&self, batch: &Batch<'_>, out: &mut Output) -> Result<(), String> {
 //! #         batch.rows().for_each(|row| out.drop(row));
 //! #         Ok(())
 //! #     }
 //! # }
+//! # fn main() {
 //! let seen = Kit::<Everything>::new("{}").run(&[r#"{"eventName":"DeleteTrail"}"#]);
 //! assert!(seen.dropped(0));
+//! # }
 //! ```
 
 use std::{cell::RefCell, collections::BTreeMap};
@@ -427,5 +423,45 @@ mod tests {
             columns: Vec::new(),
         };
         assert!(kit.process(&batch).is_err());
+    }
+
+    #[test]
+    fn a_dotted_name_means_the_member_of_that_very_name_first() {
+        struct Dots(Field);
+        impl Plugin for Dots {
+            const NAME: &'static str = "dots";
+            const VERSION: &'static str = "1.0.0";
+            const KIND: PluginKind = PluginKind::Detect;
+            type Config = NoConfig;
+
+            fn configure(_: NoConfig) -> Result<(Self, crate::Subscription), String> {
+                let mut wanted = crate::Subscription::new();
+                let field = wanted.field("a.b");
+                wanted.clause().present("a.b");
+                Ok((Self(field), wanted))
+            }
+
+            fn process(&self, batch: &Batch<'_>, out: &mut Output) -> Result<(), String> {
+                for row in batch.rows() {
+                    assert_eq!(row.kind(self.0), row.kind("a.b"));
+                    let text = String::from_utf8_lossy(row.bytes(self.0));
+                    out.find(row, crate::Finding::new(&text, "", Severity::Low));
+                }
+                Ok(())
+            }
+        }
+        let seen = Kit::<Dots>::new("{}").run(&[
+            r#"{"a":{"b":"nested"}}"#,
+            r#"{"a.b":"literal","a":{"b":"nested"}}"#,
+            r#"{"a.b":null,"a":{"b":"nested"}}"#,
+            r#"{"a.b":7}"#,
+            r#"{"a":{"c":1}}"#,
+        ]);
+        let rules: Vec<&str> = seen
+            .findings()
+            .map(|(_, found)| found.rule.as_str())
+            .collect();
+        assert_eq!(rules, ["nested", "literal", "nested", "7"]);
+        assert_eq!(seen.matched(), [0, 1, 2, 3]);
     }
 }
