@@ -2,6 +2,7 @@
 
 pub mod aws;
 pub mod host;
+pub mod logs;
 pub mod process;
 pub mod servers;
 pub mod shelf;
