@@ -1,6 +1,7 @@
 //! What the integration tests are made of: real AWS stand-ins, strict sink servers, a host.
 
 pub mod aws;
+pub mod crafted;
 pub mod host;
 pub mod logs;
 pub mod process;
