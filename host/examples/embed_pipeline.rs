@@ -20,6 +20,7 @@ use sluicegate::{
     ledger::Sqlite,
     mask::Masker,
     pipeline::{Pipeline, Plan, Settings, SinkPlan},
+    plugin::ReloadSettings,
     sink::{Accept, Batch, Limits, Refused, SendError, Sink, Unencodable, delivery},
     source::{directory, notification::Trust},
     store::{Folder, Store},
@@ -101,6 +102,8 @@ async fn forward(folder: &Path) -> anyhow::Result<(Arc<Counter>, u64)> {
         source: Arc::new(source),
         trust: Trust::new(["embedded"]),
         plugins: Vec::new(),
+        shadows: Vec::new(),
+        reload: ReloadSettings::default(),
         masker: Masker::default(),
         sinks: vec![SinkPlan {
             name: "counter".into(),

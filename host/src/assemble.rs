@@ -9,7 +9,7 @@ use crate::{
     config::{Config, SinkKind, Source as SourceSection, Store as StoreSection},
     ledger::Sqlite,
     pipeline::{Plan, SinkPlan},
-    plugin::{Component, Engine},
+    plugin::{Engine, Loader},
     sink::Sink,
     source::{Source, notification::Trust},
     store::{Backend, Folder, Store},
@@ -20,8 +20,19 @@ use crate::{
 ///
 /// # Errors
 /// Names the section that cannot be made and says why.
-pub async fn plan(config: &Config) -> anyhow::Result<Plan> {
-    let plugins = plugins(config)?;
+pub async fn plan(config: &Config, loader: &Loader) -> anyhow::Result<Plan> {
+    let (mut plugins, mut shadows) = (Vec::new(), Vec::new());
+    for (name, settings) in &config.plugins {
+        match loader.load(name, settings) {
+            Ok(plugin) if settings.shadow => shadows.push(plugin),
+            Ok(plugin) => plugins.push(plugin),
+            Err(error) if settings.may_be_missing() => {
+                let error = crate::text::shown(&format!("{error:#}"));
+                tracing::error!(plugin = name, error, "the host starts without a plugin");
+            }
+            Err(error) => return Err(error),
+        }
+    }
     let masker = config
         .redaction
         .masker()
@@ -34,6 +45,8 @@ pub async fn plan(config: &Config) -> anyhow::Result<Plan> {
         source,
         trust,
         plugins,
+        shadows,
+        reload: config.reload.clone(),
         masker,
         sinks,
         ledger,
@@ -44,23 +57,15 @@ pub async fn plan(config: &Config) -> anyhow::Result<Plan> {
     })
 }
 
-/// Loads and configures the plugins.
+/// What loads the plugins of a configuration.
 ///
 /// # Errors
-/// Names the plugin and says why it is refused.
-pub fn plugins(config: &Config) -> anyhow::Result<Vec<Component>> {
-    let engine = Engine::new(None)?;
-    config
-        .plugins
-        .iter()
-        .map(|(name, settings)| {
-            let wasm = std::fs::read(&settings.path)
-                .with_context(|| format!("failed to read {}", settings.path.display()))
-                .with_context(|| format!("failed to load plugins.{name}"))?;
-            Component::load(&engine, name, &wasm, &settings.terms())
-                .with_context(|| format!("failed to load plugins.{name}"))
-        })
-        .collect()
+/// When the folder for compiled plugins cannot be used, or a public key not be read.
+pub fn loader(config: &Config) -> anyhow::Result<Loader> {
+    let signers = config.trust.signers().context("failed to set up trust")?;
+    let engine = Engine::new(Some(config.plugin_cache.path.clone()))?
+        .with_memory_budget(config.limits.plugin_memory_bytes);
+    Ok(Loader::new(engine, signers))
 }
 
 /// Connects to the source; with it the buckets that its notifications may name.

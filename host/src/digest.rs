@@ -57,6 +57,17 @@ pub fn hmac_sha256(key: &hmac::Key, data: &[u8]) -> [u8; 32] {
     out
 }
 
+/// The bytes of a text of hexadecimal digits; none where it is no such text.
+#[must_use]
+pub fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    let pairs = text.as_bytes().chunks(2).map(|pair| match pair {
+        &[high, low] => u8::try_from(digit(high)? << 4 | digit(low)?).ok(),
+        _ => None,
+    });
+    pairs.collect()
+}
+
 /// Lower-case hexadecimal.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {

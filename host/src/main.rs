@@ -3,9 +3,8 @@
 use std::{io::Write as _, process::ExitCode};
 
 use clap::Parser as _;
-use sluicegate::cli::{Arguments, Failure, execute, start_logs};
+use sluicegate::cli::{Arguments, Failure, Signals, execute, start_logs};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio_util::sync::CancellationToken;
 
 fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
@@ -32,26 +31,34 @@ fn main() -> ExitCode {
 #[tokio::main]
 async fn run(arguments: Arguments) -> Result<(), Failure> {
     start_logs(arguments.log_format, &arguments.log)?;
-    let drain = CancellationToken::new();
-    let stopped = listen(drain.clone())?;
+    let signals = Signals::default();
+    let stopped = listen(signals.clone())?;
     tokio::select! {
-        result = execute(arguments.command, drain) => result,
+        result = execute(arguments.command, signals) => result,
         () = stopped => Err(Failure::Other(anyhow::anyhow!("stopped by a second signal; what was started comes again"))),
     }
 }
 
-/// Cancels `drain` at the first SIGTERM or SIGINT; ends at the second.
-fn listen(drain: CancellationToken) -> anyhow::Result<impl Future<Output = ()>> {
+/// Asks for a drain at the first SIGTERM or SIGINT, and for a reload at each SIGHUP; ends at the second
+/// SIGTERM or SIGINT.
+fn listen(signals: Signals) -> anyhow::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
     Ok(async move {
-        for _ in 0..2 {
+        let mut asked = 0;
+        while asked < 2 {
             let name = tokio::select! {
                 _ = terminate.recv() => "SIGTERM",
                 _ = interrupt.recv() => "SIGINT",
+                _ = hangup.recv() => {
+                    signals.reload.notify_one();
+                    continue;
+                }
             };
+            asked += 1;
             tracing::info!(signal = name, "draining; a second signal stops at once");
-            drain.cancel();
+            signals.drain.cancel();
         }
     })
 }

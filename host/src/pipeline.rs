@@ -28,7 +28,7 @@ use crate::{
     forward::{Forwarder, Scope},
     ledger::Ledger,
     mask::Masker,
-    plugin::{Component, PluginChain},
+    plugin::{self, Component, Rollout},
     sink::{Accept, Sink, delivery},
     source::{
         Announcement, Message, Source,
@@ -56,6 +56,9 @@ pub struct Settings {
     /// Seconds between two tries of objects whose bucket refused them, and of events that redaction
     /// could not judge. Default 60, 1 to 3,600.
     pub retry_pending_s: u64,
+    /// Bytes of linear memory that all instances of plugins may have together. Default 1 GiB, 16 MiB to
+    /// 64 GiB.
+    pub plugin_memory_bytes: usize,
     /// What an object and an event may be at most.
     pub objects: records::Limits,
 }
@@ -68,6 +71,7 @@ impl Default for Settings {
             messages: 64,
             grace_s: 30,
             retry_pending_s: 60,
+            plugin_memory_bytes: 1 << 30,
             objects: records::Limits::default(),
         }
     }
@@ -80,6 +84,11 @@ impl Settings {
             &format!("{at}.memory_bytes"),
             self.memory_bytes,
             48 << 20..=64 << 30,
+        );
+        problems.range(
+            &format!("{at}.plugin_memory_bytes"),
+            self.plugin_memory_bytes,
+            16 << 20..=64 << 30,
         );
         problems.range(&format!("{at}.workers"), self.workers, 0..=256);
         problems.range(&format!("{at}.messages"), self.messages, 1..=1000);
@@ -113,6 +122,10 @@ pub struct Plan {
     pub trust: Trust,
     /// The plugins, in any order.
     pub plugins: Vec<Component>,
+    /// Plugins that see every event, and whose say is counted and not applied.
+    pub shadows: Vec<Component>,
+    /// How plugins that are changed while the pipeline runs are tried.
+    pub reload: plugin::ReloadSettings,
     /// Makes the markers of masked values.
     pub masker: Masker,
     /// The sinks.
@@ -133,6 +146,7 @@ pub struct Plan {
 pub struct Pipeline {
     source: Arc<dyn Source>,
     trust: Trust,
+    rollout: Rollout,
     forwarder: Arc<Forwarder>,
     store: Arc<Store>,
     counters: Arc<Counters>,
@@ -145,6 +159,9 @@ pub struct Pipeline {
 /// The name under which the pipeline's own pending references are kept.
 pub(crate) const OWN_PENDING: &str = "pipeline";
 
+/// How often it is looked whether a plugin has been in shadow for long enough.
+const ADVANCE_EVERY: Duration = Duration::from_millis(200);
+
 impl Pipeline {
     /// Starts the deliveries and the workers. Must be called within a tokio runtime.
     ///
@@ -152,14 +169,20 @@ impl Pipeline {
     /// When two sinks have one name, a plugin names an unusable path, or threads cannot be started.
     pub fn new(plan: Plan) -> anyhow::Result<Arc<Self>> {
         let counters = Arc::new(Counters::default());
-        let fields: Vec<&[&str]> = plan.sinks.iter().map(|sink| sink.sink.fields()).collect();
-        let chain = PluginChain::new(plan.plugins, &fields, plan.masker)
-            .context("failed to build the plugin chain")?;
+        let fields = plan.sinks.iter().map(|sink| sink.sink.fields().to_vec());
+        let rollout = Rollout::new(
+            plan.plugins,
+            plan.shadows,
+            fields.collect(),
+            plan.masker,
+            plan.reload,
+        )
+        .context("failed to build the plugin chain")?;
         let workers = match plan.settings.workers {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             count => count,
         };
-        let workers = Workers::start(workers, &Arc::new(chain))?;
+        let workers = Workers::start(workers, rollout.slot())?;
         let forwarder = Forwarder::start(crate::forward::Parts {
             source: Arc::clone(&plan.source),
             workers,
@@ -174,6 +197,7 @@ impl Pipeline {
         Ok(Arc::new(Self {
             source: plan.source,
             trust: plan.trust,
+            rollout,
             forwarder,
             store: plan.store,
             counters,
@@ -189,6 +213,18 @@ impl Pipeline {
         &self.counters
     }
 
+    /// The plugins: how each stands, and the way to change one while the pipeline runs.
+    #[must_use]
+    pub fn plugins(&self) -> &Rollout {
+        &self.rollout
+    }
+
+    /// The pipeline's clock, milliseconds since 1970.
+    #[must_use]
+    pub fn now_ms(&self) -> i64 {
+        (self.clock)()
+    }
+
     /// Receives and handles messages until the source has no more, or until `drain` is cancelled; then
     /// finishes what was started, within the grace period, and sends what is still owed.
     ///
@@ -196,9 +232,11 @@ impl Pipeline {
     /// When started messages had to be given up at the end of the grace period; they come again.
     pub async fn run(self: &Arc<Self>, drain: CancellationToken) -> anyhow::Result<()> {
         let own = tokio::spawn(Arc::clone(self).retry_own_pending());
+        let plugins = tokio::spawn(Arc::clone(self).advance_plugins());
         let tracker = TaskTracker::new();
         self.receive(&drain, &tracker).await;
         own.abort();
+        plugins.abort();
         tracker.close();
         let grace = Duration::from_secs(self.settings.grace_s);
         let finished = tokio::time::timeout(grace, tracker.wait()).await.is_ok();
@@ -223,6 +261,25 @@ impl Pipeline {
             grace.as_secs()
         );
         Ok(())
+    }
+
+    /// Decides on plugins that are to go live, as soon as enough was seen of them.
+    async fn advance_plugins(self: Arc<Self>) {
+        loop {
+            tokio::time::sleep(ADVANCE_EVERY).await;
+            for (plugin, decision) in self.rollout.advance((self.clock)()) {
+                match decision {
+                    plugin::Decision::Promoted => tracing::info!(plugin, "plugin is live"),
+                    plugin::Decision::Refused(reason) => {
+                        tracing::error!(
+                            plugin,
+                            reason,
+                            "plugin is refused; the one before it goes on"
+                        );
+                    }
+                }
+            }
+        }
     }
 
     async fn receive(self: &Arc<Self>, drain: &CancellationToken, tracker: &TaskTracker) {

@@ -10,7 +10,7 @@ use std::{
 use anyhow::Context as _;
 use tokio::sync::{Semaphore, oneshot};
 
-use crate::plugin::{ChainWorker, PluginChain};
+use crate::plugin::{ChainSlot, ChainWorker};
 
 type Job = Box<dyn FnOnce(&mut ChainWorker) + Send>;
 
@@ -28,16 +28,16 @@ impl Workers {
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub fn start(count: usize, chain: &Arc<PluginChain>) -> anyhow::Result<Self> {
+    pub fn start(count: usize, slot: &Arc<ChainSlot>) -> anyhow::Result<Self> {
         let count = count.max(1);
         let (jobs, queue) = mpsc::sync_channel::<Job>(2 * count);
         let queue = Arc::new(Mutex::new(queue));
         let threads = (0..count)
             .map(|number| {
-                let (queue, chain) = (Arc::clone(&queue), Arc::clone(chain));
+                let (queue, slot) = (Arc::clone(&queue), Arc::clone(slot));
                 std::thread::Builder::new()
                     .name(format!("worker-{number}"))
-                    .spawn(move || work(&queue, &chain))
+                    .spawn(move || work(&queue, &slot))
                     .context("failed to start a worker thread")
             })
             .collect::<anyhow::Result<_>>()?;
@@ -84,14 +84,15 @@ impl Drop for Workers {
     }
 }
 
-fn work(queue: &Mutex<mpsc::Receiver<Job>>, chain: &Arc<PluginChain>) {
-    let mut worker = ChainWorker::new(Arc::clone(chain));
+fn work(queue: &Mutex<mpsc::Receiver<Job>>, slot: &Arc<ChainSlot>) {
+    let mut worker = slot.worker();
     loop {
         let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(job) = job else { return };
+        worker.follow(slot);
         if catch_unwind(AssertUnwindSafe(|| job(&mut worker))).is_err() {
             tracing::error!("a worker panicked; its message is released and comes again");
-            worker = ChainWorker::new(Arc::clone(chain));
+            worker = slot.worker();
         }
     }
 }
@@ -100,11 +101,11 @@ fn work(queue: &Mutex<mpsc::Receiver<Job>>, chain: &Arc<PluginChain>) {
 #[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
-    use crate::mask::Masker;
+    use crate::{mask::Masker, plugin::PluginChain};
 
     fn workers(count: usize) -> Workers {
         let chain = PluginChain::new(Vec::new(), &[], Masker::default()).unwrap();
-        Workers::start(count, &Arc::new(chain)).unwrap()
+        Workers::start(count, &Arc::new(ChainSlot::new(chain))).unwrap()
     }
 
     #[tokio::test]

@@ -16,7 +16,7 @@ use sluicegate::{
     ledger::Sqlite,
     mask::Masker,
     pipeline::{self, Pipeline, Plan, SinkPlan},
-    plugin::{Component, Engine, Limits, Terms},
+    plugin::{Component, Engine, Limits, ReloadSettings, Rollout, Terms},
     sink::{
         Accept, Sink,
         datadog_logs::{self, DatadogLogs},
@@ -98,6 +98,8 @@ pub struct Setup {
     source: Arc<dyn Source>,
     trust: Trust,
     plugins: Vec<Component>,
+    shadows: Vec<Component>,
+    reload: ReloadSettings,
     sinks: Vec<SinkPlan>,
     settings: pipeline::Settings,
     findings: findings::Settings,
@@ -115,6 +117,8 @@ impl Setup {
             source,
             trust: Trust::new([bucket]),
             plugins: Vec::new(),
+            shadows: Vec::new(),
+            reload: ReloadSettings::default(),
             sinks: Vec::new(),
             settings: pipeline::Settings {
                 retry_pending_s: 1,
@@ -131,6 +135,20 @@ impl Setup {
     #[must_use]
     pub fn plugins(mut self, plugins: Vec<Component>) -> Self {
         self.plugins.extend(plugins);
+        self
+    }
+
+    /// Adds plugins whose say is counted and not applied.
+    #[must_use]
+    pub fn shadows(mut self, shadows: Vec<Component>) -> Self {
+        self.shadows.extend(shadows);
+        self
+    }
+
+    /// Sets how plugins that change are tried.
+    #[must_use]
+    pub fn reload(mut self, reload: ReloadSettings) -> Self {
+        self.reload = reload;
         self
     }
 
@@ -250,6 +268,8 @@ impl Setup {
             source: self.source,
             trust: self.trust,
             plugins: self.plugins,
+            shadows: self.shadows,
+            reload: self.reload,
             masker: Masker::with_key("k1", &[7; 32]).expect("a key of 32 bytes"),
             sinks: self.sinks,
             ledger: Arc::new(ledger),
@@ -287,6 +307,12 @@ pub struct Host {
 }
 
 impl Host {
+    /// The host's plugins.
+    #[must_use]
+    pub fn plugins(&self) -> &Rollout {
+        self.pipeline.plugins()
+    }
+
     /// What the host has counted so far.
     #[must_use]
     pub fn counted(&self) -> Snapshot {

@@ -49,13 +49,20 @@ impl Program {
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .into(),
         };
-        let text = format!(
-            "{}\n[ledger]\npath = \"{folder}/ledger.sqlite\"\n[store]\npath = \"{folder}/store\"\n",
-            configuration(program.folder()),
-            folder = program.folder().display(),
-        );
-        std::fs::write(program.configuration(), text).expect("a configuration can be written");
+        program.write_configuration(&configuration(program.folder()));
         program
+    }
+
+    /// Writes the configuration anew.
+    ///
+    /// # Panics
+    /// When it cannot be written.
+    pub fn write_configuration(&self, text: &str) {
+        let text = format!(
+            "[ledger]\npath = \"{folder}/ledger.sqlite\"\n[store]\npath = \"{folder}/store\"\n{text}\n",
+            folder = self.folder().display(),
+        );
+        std::fs::write(self.configuration(), text).expect("a configuration can be written");
     }
 
     /// Sets an environment variable for all commands.
@@ -125,6 +132,15 @@ impl Program {
 pub struct Running(Option<Child>);
 
 impl Running {
+    /// The process.
+    ///
+    /// # Panics
+    /// Never: a running program is one.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.0.as_ref().expect("a program ends once").id()
+    }
+
     /// Sends SIGTERM and waits for the end.
     ///
     /// # Panics

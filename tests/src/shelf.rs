@@ -69,6 +69,8 @@ impl Shelf {
             receives: 1,
             received: Instant::now(),
         });
+        drop(state);
+        self.changed.notify_waiters();
     }
 
     /// What goes wrong the next times this object is opened, in turn.

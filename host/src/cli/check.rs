@@ -56,16 +56,16 @@ impl Report {
 }
 
 async fn offline(config: &Config, report: &mut Report) -> anyhow::Result<()> {
+    let loader = assemble::loader(config);
     for (name, settings) in &config.plugins {
-        let mut one = config.clone();
-        one.plugins = [(name.clone(), settings.clone())].into();
-        let loaded = assemble::plugins(&one).map(|plugins| {
-            let about = |plugin: &crate::plugin::Component| {
-                format!("version {}, sha256 {}", plugin.version(), plugin.digest())
-            };
-            plugins.iter().map(about).collect()
-        });
-        report.add(&format!("plugins.{name}"), loaded)?;
+        let about = |plugin: crate::plugin::Component| {
+            format!("version {}, sha256 {}", plugin.version(), plugin.digest())
+        };
+        let result = match &loader {
+            Ok(loader) => loader.load(name, settings).map(about),
+            Err(error) => Err(anyhow::anyhow!("{error:#}")),
+        };
+        report.add(&format!("plugins.{name}"), result)?;
     }
     let has_key =
         config.redaction.hmac_key_file.is_some() || config.redaction.hmac_key_env.is_some();

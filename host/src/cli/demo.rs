@@ -165,7 +165,7 @@ async fn forward(
     drain: CancellationToken,
 ) -> anyhow::Result<Snapshot> {
     output.progress("compiling plugins …")?;
-    let pipeline = Pipeline::new(assemble::plan(config).await?)?;
+    let pipeline = Pipeline::new(assemble::plan(config, &assemble::loader(config)?).await?)?;
     let mut running = Box::pin(pipeline.run(drain));
     let began = Instant::now();
     loop {

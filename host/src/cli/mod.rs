@@ -7,6 +7,7 @@ mod logs;
 mod output;
 mod run;
 mod scan;
+mod watch;
 
 use std::path::PathBuf;
 
@@ -21,7 +22,8 @@ Examples:
   sluicegate demo                                    the whole job on generated events, no AWS account
   sluicegate check --config sluicegate.toml          every problem of a configuration at once
   sluicegate check --config sluicegate.toml --online also tries queue, buckets, tokens and hub
-  sluicegate run --config sluicegate.toml            forwards until SIGTERM or SIGINT, then drains
+  sluicegate run --config sluicegate.toml            forwards until SIGTERM or SIGINT, then drains;
+                                                     SIGHUP reads the plugins anew
   sluicegate dead-letters list --config sluicegate.toml
 
 Configuration:
@@ -76,7 +78,11 @@ pub struct Configured {
 
 impl Configured {
     fn load(&self) -> Result<Config, Failure> {
-        Config::load(&self.config).map_err(Failure::Configuration)
+        self.read().map_err(Failure::Configuration)
+    }
+
+    fn read(&self) -> Result<Config, Problems> {
+        Config::load(&self.config)
     }
 }
 
@@ -115,18 +121,24 @@ impl From<anyhow::Error> for Failure {
     }
 }
 
-/// Runs a command to its end. `drain` is cancelled when the process was asked to finish.
+/// What the process is told from outside.
+#[derive(Clone, Debug, Default)]
+pub struct Signals {
+    /// Cancelled when it was asked to finish.
+    pub drain: tokio_util::sync::CancellationToken,
+    /// Notified when it was asked to read its plugins anew.
+    pub reload: std::sync::Arc<tokio::sync::Notify>,
+}
+
+/// Runs a command to its end.
 ///
 /// # Errors
 /// What the exit code and the last lines on stderr say.
-pub async fn execute(
-    command: Command,
-    drain: tokio_util::sync::CancellationToken,
-) -> Result<(), Failure> {
+pub async fn execute(command: Command, signals: Signals) -> Result<(), Failure> {
     match command {
-        Command::Run(configured) => run::run(&configured, drain).await,
+        Command::Run(configured) => run::run(&configured, signals).await,
         Command::Check(arguments) => check::run(&arguments).await,
-        Command::Demo(arguments) => demo::run(&arguments, drain).await,
+        Command::Demo(arguments) => demo::run(&arguments, signals.drain).await,
         Command::DeadLetters(command) => dead_letters::run(&command).await,
     }
 }

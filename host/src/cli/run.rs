@@ -1,14 +1,13 @@
 //! `sluicegate run`: forward until told to stop.
 
-use tokio_util::sync::CancellationToken;
-
-use super::{Configured, Failure};
+use super::{Configured, Failure, Signals, watch::Watch};
 use crate::{assemble, pipeline::Pipeline};
 
-pub(super) async fn run(configured: &Configured, drain: CancellationToken) -> Result<(), Failure> {
+pub(super) async fn run(configured: &Configured, signals: Signals) -> Result<(), Failure> {
     let config = configured.load()?;
-    let plan = assemble::plan(&config).await?;
-    for plugin in &plan.plugins {
+    let loader = assemble::loader(&config)?;
+    let plan = assemble::plan(&config, &loader).await?;
+    for plugin in plan.plugins.iter().chain(&plan.shadows) {
         tracing::info!(
             plugin = plugin.name(),
             version = plugin.version(),
@@ -18,7 +17,11 @@ pub(super) async fn run(configured: &Configured, drain: CancellationToken) -> Re
     }
     let pipeline = Pipeline::new(plan)?;
     tracing::info!(sinks = config.sinks.len(), "forwarding");
-    let result = pipeline.run(drain).await;
+    let watch = Watch::new(configured, config, loader, &pipeline);
+    let result = tokio::select! {
+        result = pipeline.run(signals.drain) => result,
+        never = watch.run(signals.reload) => match never {},
+    };
     let counted = pipeline.counters().snapshot();
     tracing::info!(
         messages = counted.messages,

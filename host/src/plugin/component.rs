@@ -9,6 +9,7 @@ use super::{
     engine::Engine,
     grants::Grants,
     guest::Guest,
+    health::Health,
     instance::Instance,
     limits::Limits,
     manifest,
@@ -97,6 +98,7 @@ struct Loaded {
     description: abi::Description,
     configuration: String,
     subscription: abi::Subscription,
+    health: Health,
 }
 
 impl Component {
@@ -155,6 +157,7 @@ impl Component {
             description,
             configuration,
             subscription,
+            health: Health::default(),
         })))
     }
 
@@ -205,6 +208,15 @@ impl Component {
     #[must_use]
     pub fn subscription(&self) -> &abi::Subscription {
         &self.0.subscription
+    }
+
+    /// Whether this is the same plugin, loaded once, and not merely one of the same name.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    pub(super) fn health(&self) -> &Health {
+        &self.0.health
     }
 
     /// What the plugin may reach.

@@ -20,16 +20,23 @@ mod component;
 mod engine;
 mod grants;
 mod guest;
+mod health;
 mod instance;
 mod limits;
+mod loader;
 mod manifest;
 mod matcher;
 mod output;
 mod pointer;
 mod report;
+mod rollout;
 mod running;
+mod seat;
+mod trial;
+pub mod trust;
+mod verdicts;
 
-pub use chain::{ChainWorker, PluginChain};
+pub use chain::{ChainSlot, ChainWorker, PluginChain};
 
 pub use component::{Component, LoadError, MAX_COMPONENT_BYTES, Terms};
 pub use engine::Engine;
@@ -37,7 +44,11 @@ pub use grants::Grants;
 pub use guest::Denied;
 pub use instance::Instance;
 pub use limits::Limits;
+pub use loader::Loader;
+pub use rollout::{Candidate, Decision, Rollout, RolloutError, Settings as ReloadSettings, Status};
 pub use running::CallError;
+pub use trial::{Comparison, Difference, Shadow, Side, Trial};
+pub use trust::Signers;
 
 /// One plugin of the chain: the section `[plugins.<name>]`. The name must be the one that the plugin
 /// gives itself.
@@ -50,6 +61,20 @@ pub struct Settings {
     /// empty.
     #[serde(default)]
     pub configuration: serde_json::Map<String, serde_json::Value>,
+    /// SHA-256 of the component, 64 lower-case hexadecimal digits: no other is loaded. Default: any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+    /// The kind that the component must be of. One that is not `redact` may then be missing or broken at
+    /// the start: the host goes on without it. Default: any, and the host does not start without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<PluginKind>,
+    /// Whether the plugin stays in shadow: it sees every event, and what it says is counted and not
+    /// applied. Default false.
+    #[serde(default)]
+    pub shadow: bool,
+    /// SHA-256 of a redaction component that may go live although it masks less than the one before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accept_fewer_masks: Option<String>,
     /// What the plugin may use up.
     #[serde(default)]
     pub limits: Limits,
@@ -58,11 +83,58 @@ pub struct Settings {
     pub grants: Grants,
 }
 
+/// The kinds of plugins, as the configuration names them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PluginKind {
+    /// Adds to events.
+    Enrich,
+    /// Finds.
+    Detect,
+    /// Masks and finds.
+    Redact,
+    /// Drops events.
+    Filter,
+}
+
+impl From<PluginKind> for abi::Kind {
+    fn from(kind: PluginKind) -> Self {
+        match kind {
+            PluginKind::Enrich => Self::Enrich,
+            PluginKind::Detect => Self::Detect,
+            PluginKind::Redact => Self::Redact,
+            PluginKind::Filter => Self::Filter,
+        }
+    }
+}
+
 impl Settings {
+    /// Whether the host may start without this plugin: it is known not to be a redaction.
+    #[must_use]
+    pub fn may_be_missing(&self) -> bool {
+        self.shadow || self.kind.is_some_and(|kind| kind != PluginKind::Redact)
+    }
+
     /// Reports every value that is out of range. `at` is the section, `plugins.<name>`.
     pub fn validate(&self, at: &str, problems: &mut Problems) {
         if self.path.as_os_str().is_empty() {
             problems.push(format!("{at}.path must name a component, got nothing"));
+        }
+        for (key, digest) in [
+            ("sha256", &self.sha256),
+            ("accept_fewer_masks", &self.accept_fewer_masks),
+        ] {
+            let sound = |digest: &String| {
+                digest.len() == 64
+                    && digest
+                        .bytes()
+                        .all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+            };
+            if digest.as_ref().is_some_and(|digest| !sound(digest)) {
+                problems.push(format!(
+                    "{at}.{key} must be a SHA-256 of 64 lower-case hexadecimal digits"
+                ));
+            }
         }
         self.limits.validate(&format!("{at}.limits"), problems);
         self.grants.validate(&format!("{at}.grants"), problems);

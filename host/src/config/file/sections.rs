@@ -33,6 +33,12 @@ pub struct Config {
     pub limits: pipeline::Settings,
     /// `[findings]`: how findings are announced.
     pub findings: findings::Settings,
+    /// `[reload]`: how changed plugins are tried before they go live.
+    pub reload: plugin::ReloadSettings,
+    /// `[trust]`: who must have signed a plugin.
+    pub trust: plugin::trust::Settings,
+    /// `[plugin_cache]`: where compiled plugins are kept.
+    pub plugin_cache: PluginCache,
 }
 
 /// The source of a configuration, by its key `type`.
@@ -85,6 +91,32 @@ impl SinkKind {
             Self::SecurityHub(settings) => &settings.accept,
             #[cfg(feature = "file")]
             Self::File(settings) => &settings.accept,
+        }
+    }
+}
+
+/// Where compiled plugins are kept for the next start: the section `[plugin_cache]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PluginCache {
+    /// Folder, which only this user may enter; it is made where it is missing. Default
+    /// `state/plugin-cache`.
+    pub path: PathBuf,
+}
+
+impl Default for PluginCache {
+    fn default() -> Self {
+        Self {
+            path: "state/plugin-cache".into(),
+        }
+    }
+}
+
+impl PluginCache {
+    /// Reports what cannot be right.
+    pub fn validate(&self, at: &str, problems: &mut Problems) {
+        if self.path.as_os_str().is_empty() {
+            problems.push(format!("{at}.path must name a folder, got nothing"));
         }
     }
 }
@@ -217,8 +249,22 @@ impl Config {
         let redaction = sections.take("redaction", mask::Settings::validate);
         let limits = sections.take("limits", pipeline::Settings::validate);
         let findings = sections.take("findings", findings::Settings::validate);
+        let reload = sections.take("reload", plugin::ReloadSettings::validate);
+        let trust = sections.take("trust", plugin::trust::Settings::validate);
+        let plugin_cache = sections.take("plugin_cache", PluginCache::validate);
         let problems = sections.finish();
-        match (source, ledger, store, redaction, limits, findings) {
+        let parts = (
+            source,
+            ledger,
+            store,
+            redaction,
+            limits,
+            findings,
+            reload,
+            trust,
+            plugin_cache,
+        );
+        match parts {
             (
                 Some(source),
                 Some(ledger),
@@ -226,6 +272,9 @@ impl Config {
                 Some(redaction),
                 Some(limits),
                 Some(findings),
+                Some(reload),
+                Some(trust),
+                Some(plugin_cache),
             ) if problems.is_empty() => Ok(Self {
                 source,
                 plugins,
@@ -235,6 +284,9 @@ impl Config {
                 redaction,
                 limits,
                 findings,
+                reload,
+                trust,
+                plugin_cache,
             }),
             _ => Err(problems),
         }
@@ -394,6 +446,9 @@ mod tests {
         };
         assert_eq!(plain.limits, full.limits);
         assert_eq!(plain.findings, full.findings);
+        assert_eq!(plain.reload, full.reload);
+        assert_eq!(plain.trust, full.trust);
+        assert_eq!(plain.plugin_cache, full.plugin_cache);
         assert_eq!(plain.ledger, full.ledger);
         assert_eq!(plain.plugins, full.plugins);
         assert_eq!(format!("{:?}", plain.sinks), format!("{:?}", full.sinks));
