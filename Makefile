@@ -9,6 +9,9 @@ STAMPS  := build/stamps
 PLUGINS := enrich-context detect-cloudtrail redaction-check
 # Guests that are components of their own; `hostile` is what they share.
 GUESTS  := $(filter-out hostile,$(notdir $(patsubst %/Cargo.toml,%,$(wildcard tests/guests/*/Cargo.toml))))
+# Guests in Python: component, module, and where the module lies.
+PYTHON_GUESTS := attack-tools-python=attack_tools=plugins/examples-python/attack-tools hostile-python=hostile_python=tests/guests-python
+PYTHON_SOURCES := $(shell find plugins/sdk-python plugins/examples-python tests/guests-python -name '*.py' 2>/dev/null) wit/plugin.wit
 GUEST_SOURCES := $(shell find wit plugins tests/guests -name '*.rs' -o -name '*.wit' -o -name Cargo.toml 2>/dev/null) Cargo.toml Cargo.lock
 
 .PHONY: help setup plugins guests build demo test check fmt clippy doc deny typos bench image fuzz nightly clean
@@ -42,7 +45,7 @@ $(STAMPS)/venv: tests/requirements.txt .ci/requirements.txt | $(STAMPS)/tools
 ## ---- build ----
 
 plugins: $(STAMPS)/plugins ## Build the plugins into dist/plugins
-guests: $(STAMPS)/guests ## Build the test guests into dist/guests
+guests: $(STAMPS)/guests $(STAMPS)/guests-python ## Build the test guests into dist/guests
 
 # $(call components,packages,folder): core modules, then components, in one cargo call.
 define components
@@ -63,6 +66,17 @@ $(STAMPS)/guests: $(GUEST_SOURCES) | $(STAMPS)/rust
 	$(call components,$(GUESTS),dist/guests)
 	@touch $@
 
+# Each is an interpreter with the plugin already imported, so each takes some twenty seconds.
+# `--stub-wasi`: nothing of WASI is imported, and what would need it traps.
+$(STAMPS)/guests-python: $(PYTHON_SOURCES) tests/requirements.txt | $(STAMPS)/venv
+	@mkdir -p dist/guests
+	@for guest in $(PYTHON_GUESTS); do \
+	  IFS='=' read -r name module folder <<<"$$guest"; \
+	  .venv/bin/componentize-py --quiet --wit-path wit --world plugin componentize --stub-wasi $$module \
+	    --python-path plugins/sdk-python --python-path $$folder --output dist/guests/$$name.wasm & pids+=" $$!"; \
+	done; for pid in $$pids; do wait $$pid; done
+	@touch $@
+
 build: $(STAMPS)/plugins ## Build the host for release, and the plugins
 	cargo build --locked --release -p sluicegate
 
@@ -72,9 +86,12 @@ demo: $(STAMPS)/plugins ## Run the whole job on generated events, without an AWS
 
 ## ---- checks ----
 
-test: $(STAMPS)/plugins $(STAMPS)/guests $(STAMPS)/venv ## Run all tests but the long ones
+test: $(STAMPS)/plugins $(STAMPS)/guests $(STAMPS)/guests-python $(STAMPS)/venv ## Run all tests but the long ones
 	cargo build --locked --bin sluicegate
 	cargo test --locked
+	@for folder in plugins/sdk-python/tests plugins/examples-python/*/; do \
+	  PYTHONPATH=plugins/sdk-python PYTHONDONTWRITEBYTECODE=1 .venv/bin/python -m unittest discover --start-directory $$folder || exit 1; \
+	done
 	cargo test --locked -p sluicegate-plugin -p sluicegate-plugin-macros -p componentize $(foreach name,$(PLUGINS),-p $(name))
 
 check: fmt clippy doc deny typos ## Run every check that is no test

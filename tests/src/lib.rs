@@ -2,7 +2,9 @@
 
 pub mod authoring;
 pub mod aws;
+pub mod crafted;
 pub mod host;
+pub mod logs;
 pub mod process;
 pub mod servers;
 pub mod shelf;

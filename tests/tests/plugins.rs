@@ -11,7 +11,7 @@ use std::{
 
 use serde_json::{Value, json};
 use sluicegate::plugin::{
-    CallError, Component, Denied, Engine, Instance, Limits, LoadError, Terms,
+    CallError, Component, Denied, Engine, Grants, Instance, Limits, LoadError, Terms,
     abi::{Batch, Column, Kind, Outcome, Severity},
 };
 
@@ -261,6 +261,65 @@ fn a_plugin_that_merely_refuses_is_kept() {
     assert_eq!(error.to_string(), "refused: cannot\\u{1b}[31m");
     assert!(!instance.is_spent());
     instance.process(&batch(&HEALTHY)).unwrap();
+}
+
+#[test]
+fn the_words_in_which_redaction_refuses_are_not_passed_on() {
+    let act = json!("refuse_in_words_of_the_event");
+    let mut instance = evil("redact", &act).instantiate().unwrap();
+    let error = instance.process(&batch(&POISONED)).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "refused: for a reason that is not shown, it may hold secrets"
+    );
+    assert!(!instance.is_spent());
+}
+
+#[test]
+fn a_mask_outside_of_what_is_granted_is_bad_output() {
+    let mask = |path: &str, act: &str| {
+        let does = json!({ "when": "poison", "do": { "good": { "mask": { "path": path, "detector": act } } } });
+        let terms = Terms {
+            configuration: does.as_object().unwrap().clone(),
+            limits: limits(),
+            grants: Grants {
+                mask: vec!["/requestParameters".to_owned()],
+                ..Grants::default()
+            },
+        };
+        Component::load(&engine(), "hostile-redact", &wasm("hostile-redact"), &terms).unwrap()
+    };
+    let granted = process(&mask("/requestParameters/a", "d"), &POISONED).unwrap();
+    assert_eq!(granted.masks.len(), 1);
+    for path in ["/eventName", "/requestParametersX", "/sluicegate/a", ""] {
+        let error = poisoned(&mask(path, "d"));
+        assert!(matches!(error, CallError::BadOutput(_)), "{path}: {error}");
+    }
+    assert_eq!(
+        poisoned(&mask("/eventName", "d")).to_string(),
+        "returned bad output: a mask of `/eventName`, which it is not granted to mask"
+    );
+    let detector = poisoned(&mask("/requestParameters/a", "a>b"));
+    assert!(detector.to_string().contains("a mask by the detector"));
+}
+
+#[test]
+fn a_plugin_that_asks_to_see_more_than_is_granted_is_not_loaded() {
+    let does = json!({ "fields": ["/requestParameters/password", "/eventName"], "do": { "good": "nothing" } });
+    let terms = Terms {
+        configuration: does.as_object().unwrap().clone(),
+        limits: limits(),
+        grants: Grants {
+            see: vec!["/eventName".to_owned()],
+            ..Grants::default()
+        },
+    };
+    let wasm = wasm("hostile-detect");
+    let error = Component::load(&engine(), "hostile-detect", &wasm, &terms).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        r#"asks for more than `grants` allows: see "/requestParameters/password""#
+    );
 }
 
 #[test]

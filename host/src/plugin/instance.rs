@@ -38,10 +38,17 @@ impl Instance {
     /// and the lists are those of the plugin's kind; texts of findings that were too long have been cut.
     ///
     /// # Errors
-    /// See [`CallError`]; the instance is then spent, unless the plugin merely refused.
+    /// See [`CallError`]; the instance is then spent, unless the plugin merely refused. The words in which
+    /// a redaction plugin refuses are not passed on.
     pub fn process(&mut self, batch: &abi::Batch) -> Result<abi::Outcome, CallError> {
         self.batches_left = self.batches_left.saturating_sub(1);
-        let mut outcome = self.running.process(batch)?;
+        let mut outcome = self.running.process(batch).map_err(|error| match error {
+            // An honest plugin may well say which text it stumbled over, and these texts are secret.
+            CallError::Refused(_) if self.component.kind() == abi::Kind::Redact => {
+                CallError::Refused("for a reason that is not shown, it may hold secrets".to_owned())
+            }
+            error => error,
+        })?;
         let promise = output::Promise {
             kind: self.component.kind(),
             plugin: self.component.name(),

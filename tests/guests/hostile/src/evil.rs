@@ -36,8 +36,12 @@ pub(crate) enum Act {
     AllocateBySteps,
     /// Keeps this much of each batch.
     Leak { bytes: usize },
+    /// Keeps this much of each row, and does what it is for all the same: it reports each row.
+    LeakAndFind { bytes: usize },
     /// Says it cannot.
     Refuse,
+    /// Says it cannot, and what it stumbled over: all that it was shown.
+    RefuseInWordsOfTheEvent,
     /// Reports a row that does not exist.
     RowOutOfRange,
     /// Returns a column whose offsets lie.
@@ -81,7 +85,18 @@ impl Act {
                 Vec::leak(black_box(vec![1_u8; 1 << 20]));
             },
             Self::Leak { bytes } => drop(Vec::leak(black_box(vec![1_u8; *bytes]))),
+            Self::LeakAndFind { bytes } => {
+                for row in 0..batch.rows {
+                    let _ = Vec::leak(black_box(vec![1_u8; *bytes]));
+                    outcome.findings.push(found("r", 0, row, "e"));
+                }
+            }
             Self::Refuse => return Err("cannot\x1b[31m".to_owned()),
+            Self::RefuseInWordsOfTheEvent => {
+                let shown = batch.columns.iter().flat_map(|column| &column.data);
+                let shown: Vec<u8> = shown.copied().collect();
+                return Err(String::from_utf8_lossy(&shown).into_owned());
+            }
             Self::RowOutOfRange => outcome.findings.push(found("r", 0, batch.rows, "")),
             Self::LyingOffsets => {
                 outcome
