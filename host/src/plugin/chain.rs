@@ -10,6 +10,7 @@ use super::{
     CallError, Component, Instance,
     abi::{self, Kind as Stage},
     added::{Added, AddedColumns},
+    identity::Identities,
     matcher::{Matcher, Row},
     report::{Facts, Reporter},
 };
@@ -18,6 +19,7 @@ use crate::{
     effects::{Fate, Processed, Readers, Withheld},
     event::EventBatch,
     json,
+    ledger::windows::EventMark,
     mask::{Cleaner, Mask, Masker, is_detector},
 };
 
@@ -38,6 +40,8 @@ pub struct PluginChain {
     others: Matcher,
     masker: Masker,
     reporter: Reporter,
+    /// Who the events are, where a plugin counts them.
+    identities: Option<Identities>,
 }
 
 #[derive(Debug)]
@@ -76,6 +80,8 @@ impl PluginChain {
         plugins.sort_by_key(|plugin| plugin.kind() as u8);
         let mut projection = Projection::new();
         let readers = Arc::new(Readers::declare(&mut projection, sinks));
+        let counts = plugins.iter().any(Component::counts);
+        let identities = counts.then(|| Identities::declare(&mut projection));
         let mut paths = Vec::new();
         for plugin in &plugins {
             let subscription = plugin.subscription();
@@ -144,6 +150,7 @@ impl PluginChain {
             others,
             masker,
             reporter: Reporter::new(),
+            identities,
         })
     }
 
@@ -294,6 +301,17 @@ impl Run<'_> {
         }
     }
 
+    /// Who the rows are, for a plugin that counts.
+    fn marks(&self, link: &Link, rows: &[u32]) -> Vec<EventMark> {
+        match &self.chain.identities {
+            Some(identities) if link.component.counts() => {
+                let readers = &self.chain.readers;
+                identities.marks(self.batch, self.columns, readers, rows, self.now_ms)
+            }
+            _ => Vec::new(),
+        }
+    }
+
     /// The columns of one plugin for some rows.
     fn input(&self, link: &Link, rows: &[u32], added: &AddedColumns<'_>) -> abi::Batch {
         let columns = link
@@ -343,7 +361,7 @@ impl Seat {
             if rows.is_empty() {
                 continue;
             }
-            match self.call(link, &run.input(link, rows, added)) {
+            match self.call(link, &run.input(link, rows, added), run.marks(link, rows)) {
                 Ok(outcome) => {
                     self.failures = 0;
                     answer.parts.push((rows.to_vec(), outcome));
@@ -375,7 +393,12 @@ impl Seat {
         answer
     }
 
-    fn call(&mut self, link: &Link, input: &abi::Batch) -> Result<abi::Outcome, CallError> {
+    fn call(
+        &mut self,
+        link: &Link,
+        input: &abi::Batch,
+        events: Vec<EventMark>,
+    ) -> Result<abi::Outcome, CallError> {
         if self.instance.as_ref().is_some_and(Instance::is_spent) {
             self.instance = None;
         }
@@ -384,7 +407,7 @@ impl Seat {
         }
         let instance = self.instance.as_mut().expect("made above");
         let outcome = instance
-            .process(input)
+            .process_events(input, events)
             .and_then(|outcome| checked(link, input.rows, outcome));
         if outcome.is_err() {
             // Whatever it was, the next batch meets a healthy instance.

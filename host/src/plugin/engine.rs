@@ -13,7 +13,7 @@ use std::{
 use anyhow::Context as _;
 use wasmtime::{Config, EngineWeak, OptLevel, Strategy};
 
-use super::cache::Cache;
+use super::{cache::Cache, reach::Services};
 
 /// The slowest the epoch ticks: while no plugin is loaded.
 const SLOWEST_TICK: Duration = Duration::from_millis(100);
@@ -35,6 +35,7 @@ pub struct Engine {
     pub(super) ticker: Ticker,
     pub(super) cache: Option<Arc<Cache>>,
     pub(super) budget: Arc<Budget>,
+    pub(super) services: Services,
 }
 
 impl Engine {
@@ -55,6 +56,7 @@ impl Engine {
             ticker,
             cache,
             budget: Arc::new(Budget::new(MEMORY_BUDGET)),
+            services: Services::default(),
         })
     }
 
@@ -63,6 +65,14 @@ impl Engine {
     #[must_use]
     pub fn with_memory_budget(mut self, bytes: usize) -> Self {
         self.budget = Arc::new(Budget::new(bytes));
+        self
+    }
+
+    /// What the plugins that are loaded from now on reach through the host, where they are granted it. A
+    /// clone with other services shares all else: a trial run beside the real one has windows of its own.
+    #[must_use]
+    pub fn with_services(mut self, services: Services) -> Self {
+        self.services = services;
         self
     }
 

@@ -6,6 +6,7 @@ use super::{
     output,
     running::{CallError, Running},
 };
+use crate::ledger::windows::EventMark;
 
 /// A running plugin, for one thread at a time.
 ///
@@ -40,8 +41,21 @@ impl Instance {
     /// # Errors
     /// See [`CallError`]; the instance is then spent, unless the plugin merely refused.
     pub fn process(&mut self, batch: &abi::Batch) -> Result<abi::Outcome, CallError> {
+        self.process_events(batch, Vec::new())
+    }
+
+    /// The same for a plugin that counts: `events` says of each row who it is and when it happened.
+    /// Without that such a plugin is told that its windows are unavailable.
+    ///
+    /// # Errors
+    /// See [`process`](Self::process).
+    pub fn process_events(
+        &mut self,
+        batch: &abi::Batch,
+        events: Vec<EventMark>,
+    ) -> Result<abi::Outcome, CallError> {
         self.batches_left = self.batches_left.saturating_sub(1);
-        let mut outcome = self.running.process(batch)?;
+        let mut outcome = self.running.process(batch, events)?;
         let promise = output::Promise {
             kind: self.component.kind(),
             plugin: self.component.name(),

@@ -2,7 +2,8 @@
 //!
 //! [`Engine`] narrows wasmtime to what plugins need, [`Component`] is one plugin compiled, described and
 //! configured, and an [`Instance`] of it takes batches, one after the other, on one thread. A plugin can
-//! import the log and nothing else: there is no network, no file, no environment and no clock to reach.
+//! import the log and, where it is granted them, windows and tables of the host ([`Services`]); there is no
+//! network, no file, no environment and no clock to reach.
 //! What a plugin returns is checked here as far as that needs no event; after [`Instance::process`] its
 //! rows, offsets, texts, kinds and sizes can be relied on.
 
@@ -20,14 +21,18 @@ mod component;
 mod engine;
 mod grants;
 mod guest;
+mod identity;
 mod instance;
 mod limits;
+mod lookup;
 mod manifest;
 mod matcher;
 mod output;
 mod pointer;
+mod reach;
 mod report;
 mod running;
+mod state;
 
 pub use chain::{ChainWorker, PluginChain};
 
@@ -37,6 +42,7 @@ pub use grants::Grants;
 pub use guest::Denied;
 pub use instance::Instance;
 pub use limits::Limits;
+pub use reach::Services;
 pub use running::CallError;
 
 /// One plugin of the chain: the section `[plugins.<name>]`. The name must be the one that the plugin
