@@ -1,15 +1,16 @@
 //! From a checked configuration to the parts of a pipeline.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use anyhow::Context as _;
 
 use crate::{
     clock,
     config::{Config, SinkKind, Source as SourceSection, Store as StoreSection},
-    ledger::Sqlite,
+    ledger::{Sqlite, Windows, windows::SqliteWindows},
+    lookup::Tables,
     pipeline::{Plan, SinkPlan},
-    plugin::{Component, Engine},
+    plugin::{Component, Engine, Services},
     sink::Sink,
     source::{Source, notification::Trust},
     store::{Backend, Folder, Store},
@@ -49,7 +50,7 @@ pub async fn plan(config: &Config) -> anyhow::Result<Plan> {
 /// # Errors
 /// Names the plugin and says why it is refused.
 pub fn plugins(config: &Config) -> anyhow::Result<Vec<Component>> {
-    let engine = Engine::new(None)?;
+    let engine = Engine::new(None)?.with_services(services(config)?);
     config
         .plugins
         .iter()
@@ -61,6 +62,33 @@ pub fn plugins(config: &Config) -> anyhow::Result<Vec<Component>> {
                 .with_context(|| format!("failed to load plugins.{name}"))
         })
         .collect()
+}
+
+/// Opens what plugins reach through the host: windows where one may count, tables where there are any. A
+/// thread looks after the tables' files for as long as a plugin is loaded.
+///
+/// # Errors
+/// When the file of the windows cannot be opened, or a table cannot be read.
+pub fn services(config: &Config) -> anyhow::Result<Services> {
+    let counted = config.plugins.values().any(|plugin| plugin.grants.state);
+    let windows = counted.then(|| {
+        let path = config.ledger.windows_path();
+        make_folder_of(&path)?;
+        SqliteWindows::open(&path)
+    });
+    let tables = (!config.tables.is_empty()).then(|| {
+        let tables = Arc::new(Tables::load(&config.tables)?);
+        tables.watch()?;
+        anyhow::Ok(tables)
+    });
+    let windows: Option<Arc<dyn Windows>> = match windows.transpose()? {
+        Some(windows) => Some(Arc::new(windows)),
+        None => None,
+    };
+    Ok(Services {
+        windows,
+        tables: tables.transpose()?,
+    })
 }
 
 /// Connects to the source; with it the buckets that its notifications may name.
@@ -139,16 +167,21 @@ async fn sink(kind: &SinkKind) -> anyhow::Result<Arc<dyn Sink>> {
 /// When its file or folder cannot be made.
 pub fn ledger(config: &Config) -> anyhow::Result<Arc<Sqlite>> {
     let path = &config.ledger.path;
-    if let Some(folder) = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-    {
-        std::fs::create_dir_all(folder)
-            .with_context(|| format!("failed to make {}", folder.display()))?;
-    }
+    make_folder_of(path)?;
     let ledger =
         Sqlite::open(path).with_context(|| format!("failed to open ledger {}", path.display()))?;
     Ok(Arc::new(ledger))
+}
+
+fn make_folder_of(path: &Path) -> anyhow::Result<()> {
+    match path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+    {
+        Some(folder) => std::fs::create_dir_all(folder)
+            .with_context(|| format!("failed to make {}", folder.display())),
+        None => Ok(()),
+    }
 }
 
 /// Opens the store of dead letters and pending references.

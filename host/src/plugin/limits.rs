@@ -117,11 +117,7 @@ impl Limits {
 
     fn validate_services(&self, at: &str, problems: &mut Problems) {
         problems.range(&format!("{at}.state_ms"), self.state_ms, 1..=60_000);
-        problems.range(
-            &format!("{at}.state_keys"),
-            self.state_keys,
-            1..=10_000_000,
-        );
+        problems.range(&format!("{at}.state_keys"), self.state_keys, 1..=10_000_000);
         problems.range(
             &format!("{at}.state_entries"),
             self.state_entries,

@@ -74,7 +74,9 @@ fn column(
         column.kinds.push(value.kind as u8);
         column.data.extend_from_slice(value.text.as_bytes());
         let end = u32::try_from(column.data.len());
-        column.offsets.push(end.expect("output_bytes is at most 64 MiB"));
+        column
+            .offsets
+            .push(end.expect("output_bytes is at most 64 MiB"));
     }
     Ok(column)
 }

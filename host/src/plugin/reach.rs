@@ -110,7 +110,11 @@ impl Reach {
 
 impl AtHand {
     /// Runs a call that may take `budget`, and less where little is left for the batch.
-    pub(super) fn timed<T>(&mut self, budget: Duration, call: impl FnOnce(&Self, Instant) -> T) -> T {
+    pub(super) fn timed<T>(
+        &mut self,
+        budget: Duration,
+        call: impl FnOnce(&Self, Instant) -> T,
+    ) -> T {
         let start = Instant::now();
         let result = call(self, start + budget.min(self.time_left));
         self.time_left = self.time_left.saturating_sub(start.elapsed());
@@ -135,7 +139,9 @@ mod tests {
         let budget = Duration::from_millis(50);
         let given = |batch: &mut AtHand| {
             let now = Instant::now();
-            batch.timed(budget, |_, deadline| deadline.saturating_duration_since(now))
+            batch.timed(budget, |_, deadline| {
+                deadline.saturating_duration_since(now)
+            })
         };
         assert!(given(batch) >= budget);
         batch.time_left = Duration::from_millis(3);

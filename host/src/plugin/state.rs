@@ -45,13 +45,18 @@ impl Reach {
                 return Err(Misuse(format!("observed row {row} of a batch of {rows}")));
             }
             if !observation.value.is_finite() {
-                return Err(Misuse("observed a value that is no finite number".to_owned()));
+                return Err(Misuse(
+                    "observed a value that is no finite number".to_owned(),
+                ));
             }
         }
         Ok(self.count(asked))
     }
 
-    fn count(&mut self, asked: Vec<state::Observation>) -> Result<Vec<state::Window>, state::Error> {
+    fn count(
+        &mut self,
+        asked: Vec<state::Observation>,
+    ) -> Result<Vec<state::Window>, state::Error> {
         let windows = self.windows("observe")?;
         self.take_operations(asked.len())?;
         let namespace = Namespace {
