@@ -22,7 +22,7 @@ use crate::{
 /// # Errors
 /// Names the section that cannot be made and says why.
 pub async fn plan(config: &Config) -> anyhow::Result<Plan> {
-    let plugins = plugins(config)?;
+    let plugins = plugins(config, services(config)?)?;
     let masker = config
         .redaction
         .masker()
@@ -45,12 +45,12 @@ pub async fn plan(config: &Config) -> anyhow::Result<Plan> {
     })
 }
 
-/// Loads and configures the plugins.
+/// Loads and configures the plugins. `services` is what they reach through the host once they run.
 ///
 /// # Errors
 /// Names the plugin and says why it is refused.
-pub fn plugins(config: &Config) -> anyhow::Result<Vec<Component>> {
-    let engine = Engine::new(None)?.with_services(services(config)?);
+pub fn plugins(config: &Config, services: Services) -> anyhow::Result<Vec<Component>> {
+    let engine = Engine::new(None)?.with_services(services);
     config
         .plugins
         .iter()

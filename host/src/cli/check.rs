@@ -6,6 +6,8 @@ use super::{Configured, Failure, output::Output};
 use crate::{
     assemble,
     config::{Config, Problems},
+    lookup::Table,
+    plugin::Services,
 };
 
 /// Arguments of `check`.
@@ -59,13 +61,17 @@ async fn offline(config: &Config, report: &mut Report) -> anyhow::Result<()> {
     for (name, settings) in &config.plugins {
         let mut one = config.clone();
         one.plugins = [(name.clone(), settings.clone())].into();
-        let loaded = assemble::plugins(&one).map(|plugins| {
+        let loaded = assemble::plugins(&one, Services::default()).map(|plugins| {
             let about = |plugin: &crate::plugin::Component| {
                 format!("version {}, sha256 {}", plugin.version(), plugin.digest())
             };
             plugins.iter().map(about).collect()
         });
         report.add(&format!("plugins.{name}"), loaded)?;
+    }
+    for (name, settings) in &config.tables {
+        let read = Table::load(settings).map(|table| format!("{} rows", table.rows()));
+        report.add(&format!("tables.{name}"), read)?;
     }
     let has_key =
         config.redaction.hmac_key_file.is_some() || config.redaction.hmac_key_env.is_some();

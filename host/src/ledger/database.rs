@@ -1,6 +1,8 @@
 //! Opening a `SQLite` file: made where it is missing, checked, and put aside where it is damaged.
 
 use std::{
+    fs::OpenOptions,
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -67,6 +69,7 @@ pub(super) fn prepare(connection: &Connection, schema: &Schema) -> anyhow::Resul
 }
 
 fn connect(path: &Path, schema: &Schema) -> anyhow::Result<Connection> {
+    create(path)?;
     let connection = Connection::open(path)?;
     connection.busy_timeout(Duration::from_secs(5))?;
     let check: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
@@ -78,6 +81,13 @@ fn connect(path: &Path, schema: &Schema) -> anyhow::Result<Connection> {
     connection.execute_batch(&format!("PRAGMA synchronous = {}", schema.synchronous))?;
     prepare(&connection, schema)?;
     Ok(connection)
+}
+
+/// Makes an empty file for its owner only; what lies beside it gets the same rights from SQLite.
+fn create(path: &Path) -> std::io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.append(true).create(true).mode(0o600).open(path)?;
+    Ok(())
 }
 
 fn is_damage(error: &anyhow::Error) -> bool {

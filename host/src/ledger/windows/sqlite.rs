@@ -290,6 +290,22 @@ mod tests {
     }
 
     #[test]
+    fn the_file_is_its_owners_alone_and_shows_no_key() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let windows = SqliteWindows::open(&folder.path().join("windows")).unwrap();
+        let seen = [observation(event(1, 0), "somebody's name", "m", 60)];
+        windows.observe(&namespace("p"), &seen, later()).unwrap();
+        for entry in std::fs::read_dir(folder.path()).unwrap() {
+            let path = entry.unwrap().path();
+            let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "{}", path.display());
+            let bytes = std::fs::read(&path).unwrap();
+            assert!(memchr::memmem::find(&bytes, b"somebody").is_none());
+        }
+    }
+
+    #[test]
     fn a_damaged_file_is_put_aside_and_a_new_one_begun() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("windows");

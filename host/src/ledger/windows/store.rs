@@ -1,11 +1,13 @@
 //! The tables of windows, and what is done to them within one transaction.
+//!
+//! Keys are kept as hashes: nobody asks for them back, and they often name people.
 
 use std::collections::HashMap;
 
 use rusqlite::{OptionalExtension as _, Result, Transaction, params};
 
 use super::{Entry, KEPT_FOR_REDELIVERY_MS, MAX_ENTRIES_OF_KEY, Observation, Span, series::Point};
-use crate::ledger::database::Schema;
+use crate::{digest::sha256, ledger::database::Schema};
 
 pub(super) const SCHEMA: Schema = Schema {
     name: "windows",
@@ -18,7 +20,7 @@ CREATE TABLE plugins (
     keys INTEGER NOT NULL, entries INTEGER NOT NULL, next_number INTEGER NOT NULL
 );
 CREATE TABLE keys (
-    id INTEGER PRIMARY KEY, plugin INTEGER NOT NULL, key TEXT NOT NULL,
+    id INTEGER PRIMARY KEY, plugin INTEGER NOT NULL, key BLOB NOT NULL,
     longest_ms INTEGER NOT NULL, entries INTEGER NOT NULL, UNIQUE (plugin, key)
 );
 CREATE TABLE entries (
@@ -30,6 +32,13 @@ CREATE UNIQUE INDEX entries_once ON entries (key, identity, member);
 CREATE INDEX entries_by_expiry ON entries (plugin, expires_ms);
 ",
 };
+
+/// What stands for a key: the first half of its SHA-256.
+fn hashed(key: &str) -> [u8; 16] {
+    let mut hash = [0; 16];
+    hash.copy_from_slice(&sha256(&[key.as_bytes()])[..16]);
+    hash
+}
 
 /// A plugin's namespace.
 pub(super) struct Plugin {
@@ -119,6 +128,7 @@ impl Series {
         let mut query = tx.prepare_cached(
             "SELECT id, longest_ms, entries FROM keys WHERE plugin = ?1 AND key = ?2",
         )?;
+        let key = hashed(key);
         let known = query.query_row(params![plugin.id, key], |row| {
             Ok(Self {
                 id: row.get(0)?,
@@ -247,7 +257,7 @@ pub(super) fn recent(
                       WHERE plugins.name = ?1 AND keys.key = ?2) \
          AND time_ms > ?3 AND time_ms <= ?4 ORDER BY time_ms DESC, identity DESC, member DESC LIMIT ?5",
     )?;
-    let parameters = params![plugin, key, span.after_ms, span.until_ms, limit];
+    let parameters = params![plugin, hashed(key), span.after_ms, span.until_ms, limit];
     let newest = query.query_map(parameters, |row| {
         Ok(Entry {
             time_ms: row.get(0)?,
