@@ -12,6 +12,8 @@ use std::{
 
 use serde_json::{Value, json};
 use sluicegate::{
+    assemble,
+    config::Config,
     effects::Processed,
     event::{EventBatch, Object, ObjectKind, ObjectRef, Span},
     finding::Sighting,
@@ -26,7 +28,10 @@ use sluicegate::{
         abi::{Batch, Column},
     },
 };
-use sluicegate_tests::host::{PLUGINS, engine, root};
+use sluicegate_tests::{
+    host::{PLUGINS, engine, root},
+    process::Program,
+};
 
 const PROBE: &str = "stateful-probe";
 
@@ -442,7 +447,7 @@ fn a_flood_ends_at_its_limits() {
         start.elapsed()
     );
 
-    let blind = process(&mut flood(1, 1_000_000).worker(), &ADA[..1]);
+    let blind = process(&mut flood(1, 100_000).worker(), &ADA[..1]);
     assert_eq!(
         attribute(&blind.sightings[0].1, "cause"),
         "returned bad output: more bytes than it may hand over in one call"
@@ -650,4 +655,97 @@ fn a_component_imports_only_what_its_plugin_calls() {
     let mut calls: Vec<&str> = probe.calls().collect();
     calls.sort_unstable();
     assert_eq!(calls, ["lookup", "state"]);
+}
+
+/// A configuration with the probe, its grants, and a table; all but the ledger.
+fn configured(folder: &Path) -> String {
+    let probe = root()
+        .join("dist/guests")
+        .join(PROBE)
+        .with_extension("wasm");
+    format!(
+        r#"
+[source]
+type = "directory"
+path = "{folder}/in"
+[sinks.archive]
+type = "file"
+directory = "{folder}/out"
+[plugins.{PROBE}]
+path = "{probe}"
+configuration = {{ table = "networks" }}
+grants = {{ state = true, lookup = ["networks"] }}
+limits = {{ deadline_ms = 5000, start_ms = 5000, state_ms = 5000 }}
+[tables.networks]
+path = "{folder}/networks.csv"
+format = "csv"
+key = "network"
+match = "network"
+refresh_s = 1
+"#,
+        folder = folder.display(),
+        probe = probe.display(),
+    )
+}
+
+#[test]
+fn the_configuration_is_all_that_is_needed() {
+    let folder = tempfile::tempdir().unwrap();
+    write_networks(folder.path(), &[("192.0.2.0/24", "office")]);
+    let ledger = folder.path().join("state/ledger.sqlite");
+    let ledger = format!("[ledger]\npath = \"{}\"\n", ledger.display());
+    let config = Config::parse(&(configured(folder.path()) + &ledger), BTreeMap::new());
+    let config = config.unwrap_or_else(|problems| panic!("{:#?}", problems.lines()));
+    for expected in [
+        "1 events, 1 members, sum 1, new",
+        "2 events, 1 members, sum 2, known",
+    ] {
+        let services = assemble::services(&config).unwrap();
+        let plugins = assemble::plugins(&config, services).unwrap();
+        let chain = PluginChain::new(plugins, &[&[]], Masker::default()).unwrap();
+        let mut worker = ChainWorker::new(Arc::new(chain));
+        let number = u32::from(expected.starts_with('2'));
+        let login = [Login(number, number, "ada", "192.0.2.1")];
+        assert_eq!(said(&mut worker, &login, "window"), [expected]);
+        assert_eq!(said(&mut worker, &login, "zone"), ["office"]);
+    }
+    assert!(folder.path().join("state/ledger-windows.sqlite").exists());
+
+    std::fs::write(folder.path().join("networks.csv"), "network,zone\nx,y\n").unwrap();
+    let error = format!("{:#}", assemble::services(&config).unwrap_err());
+    assert!(
+        error.starts_with("failed to load tables.networks: failed to read table "),
+        "{error}"
+    );
+    assert!(
+        error.ends_with("line 2: the key \"network\" is no address or network"),
+        "{error}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn check_reads_the_tables_and_touches_no_windows() {
+    let program = Program::new(configured);
+    write_networks(program.folder(), &[("192.0.2.0/24", "office")]);
+    let (code, said, errors) = program.run(&["check"]).await;
+    assert_eq!((code, errors.as_str()), (0, ""), "{said}");
+    assert!(said.contains("ok      tables.networks: 1 rows\n"), "{said}");
+    assert!(said.contains("ok      plugins.stateful-probe: "), "{said}");
+    assert!(!program.folder().join("ledger-windows.sqlite").exists());
+
+    std::fs::write(
+        program.folder().join("networks.csv"),
+        "network,zone\n1.2.3.4\n",
+    )
+    .unwrap();
+    let (code, _, errors) = program.run(&["check"]).await;
+    assert_eq!(code, 64);
+    assert!(
+        errors.contains("tables.networks: failed to read table "),
+        "{errors}"
+    );
+    assert!(
+        errors.contains("line 2: 1 cells, the first line has 2"),
+        "{errors}"
+    );
 }

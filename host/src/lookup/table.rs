@@ -271,7 +271,7 @@ pub(super) mod tests {
     #[test]
     fn a_key_that_is_missing_empty_or_repeated_is_an_error_with_its_line() {
         assert_eq!(
-            wrong(b"acount,team\n1,2\n", EXACT),
+            wrong(b"acct,team\n1,2\n", EXACT),
             "no column is called \"account\", which `key` names"
         );
         assert_eq!(

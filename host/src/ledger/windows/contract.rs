@@ -1,7 +1,6 @@
 //! What every store of windows has to do, as tests over the trait.
 
 use std::{
-    collections::BTreeSet,
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering},
@@ -9,11 +8,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use proptest::{prelude::*, test_runner::TestRunner};
-
 use super::{
     EventMark, KEPT_FOR_REDELIVERY_MS, MAX_ENTRIES_OF_KEY, MAX_RECENT, MAX_TEXT_BYTES,
-    MAX_WINDOW_S, Namespace, Observation, Span, Window, Windows, WindowsError,
+    MAX_WINDOW_S, Namespace, Observation, Span, Window, Windows, WindowsError, model,
 };
 use crate::clock::Clock;
 
@@ -32,7 +29,7 @@ pub(crate) fn holds(fresh: Fresh<'_>) {
     a_full_key_keeps_its_newest(&*store());
     quotas_refuse_all_or_nothing_and_give_room_again(fresh);
     a_longer_window_keeps_what_is_there(fresh);
-    any_order_and_any_duplicates_agree_with_the_model(&store);
+    model::any_order_and_any_duplicates_agree_with_it(&store);
     threads_count_together(&*store());
 }
 
@@ -69,7 +66,7 @@ pub(crate) fn later() -> Instant {
     Instant::now() + Duration::from_secs(120)
 }
 
-fn observe(store: &dyn Windows, observations: &[Observation]) -> Vec<Window> {
+pub(super) fn observe(store: &dyn Windows, observations: &[Observation]) -> Vec<Window> {
     store
         .observe(&namespace("p"), observations, later())
         .unwrap()
@@ -344,83 +341,6 @@ fn a_longer_window_keeps_what_is_there(fresh: Fresh<'_>) {
     assert_eq!(ask(3, 60), 3, "the key is now used with ten minutes");
     now.store(600_000 + KEPT_FOR_REDELIVERY_MS, Ordering::Relaxed);
     assert_eq!(ask(4, 600), 2);
-}
-
-/// What a store must say, done the slow way.
-#[derive(Default)]
-struct Model(Vec<Observation>);
-
-impl Model {
-    fn observe(&mut self, seen: &[Observation]) -> Vec<Window> {
-        for new in seen {
-            if !self.0.iter().any(|known| same(known, new)) {
-                self.0.push(new.clone());
-            }
-        }
-        seen.iter().map(|asked| self.window(asked)).collect()
-    }
-
-    fn window(&self, asked: &Observation) -> Window {
-        let length_ms = i64::from(asked.window_s) * 1_000;
-        let until = asked.event.time_ms;
-        let inside = |known: &&Observation| {
-            known.key == asked.key && (until - length_ms + 1..=until).contains(&known.event.time_ms)
-        };
-        let own = self.0.iter().position(|known| same(known, asked)).unwrap();
-        let before = self.0[..own].iter().filter(inside);
-        let points: Vec<_> = self.0.iter().filter(inside).collect();
-        let events: BTreeSet<_> = points.iter().map(|point| point.event.identity).collect();
-        let members: BTreeSet<_> = points.iter().map(|point| point.member.as_str()).collect();
-        Window {
-            events: events.len() as u64,
-            members: members.iter().filter(|member| !member.is_empty()).count() as u64,
-            sum: points.iter().map(|point| point.value).sum(),
-            first: before.clone().all(|known| known.member != asked.member),
-        }
-    }
-}
-
-fn same(a: &Observation, b: &Observation) -> bool {
-    a.key == b.key && a.event.identity == b.event.identity && a.member == b.member
-}
-
-/// Deliveries of a dozen events in any order, each as often as it comes, in batches of any size.
-fn deliveries() -> impl Strategy<Value = Vec<Vec<Observation>>> {
-    let seconds = proptest::collection::vec(0..120i64, 12);
-    let members = prop_oneof![Just(""), Just("a"), Just("b")];
-    let windows = prop_oneof![Just(1u32), Just(10), Just(60)];
-    let pick = (0..12usize, 0..2u8, members, windows, 0..9u8);
-    let batches = proptest::collection::vec(proptest::collection::vec(pick, 1..12), 1..12);
-    (seconds, batches).prop_map(|(seconds, batches)| {
-        let made = |(number, key, member, window_s, value): (usize, u8, &str, u32, u8)| {
-            let event = event(u32::try_from(number).unwrap(), seconds[number]);
-            Observation {
-                value: value.into(),
-                ..observation(event, &key.to_string(), member, window_s)
-            }
-        };
-        let batch = |batch: Vec<_>| batch.into_iter().map(made).collect();
-        batches.into_iter().map(batch).collect()
-    })
-}
-
-fn any_order_and_any_duplicates_agree_with_the_model(store: &dyn Fn() -> Arc<dyn Windows>) {
-    let agree = |deliveries: Vec<Vec<Observation>>| {
-        let (store, mut model) = (store(), Model::default());
-        let mut answered = Vec::new();
-        for batch in &deliveries {
-            let windows = observe(&*store, batch);
-            prop_assert_eq!(&windows, &model.observe(batch));
-            answered.extend(batch.iter().zip(windows));
-        }
-        for (seen, before) in answered {
-            let again = observe(&*store, std::slice::from_ref(seen))[0];
-            prop_assert!(again.events >= before.events && again.members >= before.members);
-            prop_assert_eq!(again.first, before.first);
-        }
-        Ok(())
-    };
-    TestRunner::default().run(&deliveries(), agree).unwrap();
 }
 
 fn threads_count_together(store: &dyn Windows) {

@@ -12,6 +12,9 @@
 #[allow(clippy::unwrap_used, reason = "a test may panic")]
 pub(crate) mod contract;
 mod desk;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod model;
 mod series;
 mod sqlite;
 mod store;
