@@ -81,6 +81,15 @@ impl Readers {
     }
 }
 
+impl Readers {
+    /// `eventTime` (for summaries without one, the end of their window) in milliseconds since 1970.
+    pub(crate) fn time_ms(&self, batch: &EventBatch, columns: &Columns, row: usize) -> Option<i64> {
+        self.time
+            .iter()
+            .find_map(|&column| timestamp::parse_ms(&columns.text(batch, row, column)))
+    }
+}
+
 /// A batch after the plugin chain: the untouched bytes, and sparsely what to do with them.
 #[derive(Debug)]
 pub struct Processed {
@@ -268,13 +277,9 @@ impl<'a> EventView<'a> {
     #[must_use]
     pub fn time_ms(&self) -> Option<i64> {
         let processed = self.processed;
-        processed.readers.time.iter().find_map(|&column| {
-            let kind = processed.columns.kind(self.row, column);
-            timestamp::parse_ms(&text(
-                kind,
-                processed.columns.json(&processed.batch, self.row, column),
-            ))
-        })
+        processed
+            .readers
+            .time_ms(&processed.batch, &processed.columns, self.row)
     }
 
     /// The value of the field at this position of [`Sink::fields`](crate::sink::Sink::fields), as it

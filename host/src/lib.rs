@@ -19,7 +19,7 @@
 //!    and [`pipeline`] is the only place that does so.
 //!
 //! Beside the way: [`ledger`] remembers who has which object, [`store`] keeps references to what was
-//! not delivered ([`deadletter`]), [`telemetry`] counts, [`config`] reads settings and [`assemble`]
+//! not delivered ([`deadletter`]), [`lookup`] keeps the operator's tables, [`telemetry`] counts, [`config`] reads settings and [`assemble`]
 //! makes the parts of them. [`backtest`] tries plugins on old objects, without any sink.
 //!
 //! # Embedding
@@ -45,6 +45,7 @@ pub mod json;
 
 pub mod columns;
 pub mod effects;
+pub mod lookup;
 pub mod mask;
 pub mod plugin;
 pub mod workers;

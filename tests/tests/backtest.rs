@@ -129,7 +129,7 @@ async fn a_prefix_of_a_bucket_gives_what_the_folder_gives() {
             format!("[plugins.{name}]\npath = \"{}.wasm\"\n", path.display())
         });
         format!(
-            "{}[sinks.none]\ntype = \"file\"\ndirectory = \"{at}/out\"\n[plugin_cache]\npath = \"{at}/cache\"\n{}",
+            "{}[sinks.none]\ntype = \"file\"\ndirectory = \"{at}/out\"\n{}",
             source(&aws, &wired),
             plugins.concat(),
             at = at.display(),

@@ -31,9 +31,6 @@ directory = "{folder}/out"
 [sinks.archive.delivery]
 linger_ms = 10
 
-[plugin_cache]
-path = "{folder}/cache"
-
 {plugin}
 "#,
         folder = folder.display(),

@@ -21,7 +21,7 @@ use crate::{
     backtest::{Backtest, Place, Progress, Report},
     config::{Config, Problems},
     mask::Masker,
-    plugin::{Component, Engine, Loader, PluginChain, Settings, Signers},
+    plugin::{Component, Engine, Loader, PluginChain, Services, Settings, Signers},
     source::records,
 };
 
@@ -54,13 +54,22 @@ pub(super) async fn run(arguments: &Arguments) -> Result<(), Failure> {
         None => None,
     };
     let plugins = plugins(arguments, config.as_ref())?;
+    let counts = plugins
+        .iter()
+        .flat_map(Component::calls)
+        .any(|interface| interface == "state");
     let place = Arc::new(place(arguments, config.as_ref()).await?);
     let (masker, limits) = match &config {
         Some(config) => (config.redaction.masker()?, config.limits.objects),
         None => (Masker::default(), records::Limits::default()),
     };
     let chain = PluginChain::new(plugins, &[], masker).map_err(anyhow::Error::from)?;
-    let parallel = std::thread::available_parallelism().map_or(1, usize::from);
+    // What is counted hangs on the order of events.
+    let parallel = if counts {
+        1
+    } else {
+        std::thread::available_parallelism().map_or(1, usize::from)
+    };
     let backtest = Arc::new(Backtest::new(chain, limits, parallel));
 
     let mut output = Output::default();
@@ -93,7 +102,7 @@ fn plugins(arguments: &Arguments, config: Option<&Config>) -> Result<Vec<Compone
     if arguments.components.is_empty() {
         let config =
             config.ok_or_else(|| usage("name components, or a configuration with --config"))?;
-        let loader = assemble::loader(config)?;
+        let loader = assemble::trial_loader(config)?;
         let plugins: Vec<Component> = config
             .plugins
             .iter()
@@ -104,7 +113,7 @@ fn plugins(arguments: &Arguments, config: Option<&Config>) -> Result<Vec<Compone
         }
         return Ok(plugins);
     }
-    let engine = Engine::new(None)?;
+    let engine = Engine::new(None)?.with_services(Services::default().in_scratch()?);
     let loader = Loader::new(engine, Signers::default());
     let load = |path: &PathBuf| {
         let name = path.file_stem().unwrap_or_default().to_string_lossy();

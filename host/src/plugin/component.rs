@@ -46,7 +46,7 @@ pub enum LoadError {
         advice: &'static str,
     },
     /// Wants something that no plugin is given.
-    #[error("imports `{0}`: not offered; a plugin may import only {package}/log@{offers}", package = abi::PACKAGE, offers = abi::VERSION)]
+    #[error("imports `{0}`: not offered; a plugin may import only {offered} of {package}@{offers}", offered = abi::OFFERED.join(", "), package = abi::PACKAGE, offers = abi::VERSION)]
     Import(String),
     /// Lacks a function, or has one of another shape.
     #[error("does not fit the interface {package}@{offers}: {0}", package = abi::PACKAGE, offers = abi::VERSION)]
@@ -112,6 +112,7 @@ pub struct Component(Arc<Loaded>);
 struct Loaded {
     prepared: Arc<Prepared>,
     digest: String,
+    imports: Vec<String>,
     description: abi::Description,
     configuration: String,
     subscription: abi::Subscription,
@@ -171,14 +172,15 @@ impl Component {
                 },
             })?;
         manifest::subscription(&subscription).map_err(LoadError::Manifest)?;
-        let imports: Vec<&str> = imports.iter().map(String::as_str).collect();
-        let missing = terms.grants.missing(&imports, &subscription);
+        let named: Vec<&str> = imports.iter().map(String::as_str).collect();
+        let missing = terms.grants.missing(&named, &subscription);
         if !missing.is_empty() {
             return Err(LoadError::NotGranted(missing));
         }
         Ok(Self(Arc::new(Loaded {
             prepared,
             digest: digest.to_owned(),
+            imports,
             description,
             configuration,
             subscription,
@@ -242,6 +244,17 @@ impl Component {
 
     pub(super) fn health(&self) -> &Health {
         &self.0.health
+    }
+
+    /// The interfaces that the plugin calls, by their names in the package: `log`, `state`, `lookup`.
+    pub fn calls(&self) -> impl Iterator<Item = &str> {
+        let imports = self.0.imports.iter().map(String::as_str);
+        imports.filter(|import| abi::OFFERED.contains(import))
+    }
+
+    /// Whether the plugin counts over windows.
+    pub(super) fn counts(&self) -> bool {
+        self.calls().any(|interface| interface == "state")
     }
 
     /// What the plugin may reach.
@@ -421,15 +434,15 @@ mod tests {
 
     #[test]
     fn only_our_own_interfaces_may_be_imported() {
-        for import in ["log", "types", "manifest"] {
+        for import in ["log", "state", "lookup", "types", "manifest"] {
             check_import(&format!("sluicegate:plugin/{import}@0.1.0")).unwrap();
         }
         let text = |import: &str| check_import(import).unwrap_err().to_string();
         assert_eq!(
             text("wasi:filesystem/types@0.2.0"),
-            "imports `wasi:filesystem/types@0.2.0`: not offered; a plugin may import only sluicegate:plugin/log@0.1.0"
+            "imports `wasi:filesystem/types@0.2.0`: not offered; a plugin may import only log, state, lookup of sluicegate:plugin@0.1.0"
         );
-        assert!(text("sluicegate:plugin/state@0.1.0").contains("not offered"));
+        assert!(text("sluicegate:plugin/network@0.1.0").contains("not offered"));
         assert!(text("sluicegate:plugins/log@0.1.0").contains("not offered"));
         assert!(text("env").contains("not offered"));
     }

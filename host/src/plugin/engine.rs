@@ -15,6 +15,7 @@ use wasmtime::{Config, EngineWeak, OptLevel, Strategy};
 
 use super::{
     cache::Cache,
+    reach::Services,
     usage::{Meters, Usage},
 };
 
@@ -40,6 +41,7 @@ pub struct Engine {
     pub(super) budget: Arc<Budget>,
     /// Of an engine that measures only.
     pub(super) meters: Option<Arc<Meters>>,
+    pub(super) services: Services,
 }
 
 impl Engine {
@@ -86,6 +88,7 @@ impl Engine {
             cache,
             budget: Arc::new(Budget::new(MEMORY_BUDGET)),
             meters: None,
+            services: Services::default(),
         })
     }
 
@@ -94,6 +97,14 @@ impl Engine {
     #[must_use]
     pub fn with_memory_budget(mut self, bytes: usize) -> Self {
         self.budget = Arc::new(Budget::new(bytes));
+        self
+    }
+
+    /// What the plugins that are loaded from now on reach through the host, where they are granted it. A
+    /// clone with other services shares all else: a trial run beside the real one has windows of its own.
+    #[must_use]
+    pub fn with_services(mut self, services: Services) -> Self {
+        self.services = services;
         self
     }
 

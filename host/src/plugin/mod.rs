@@ -2,7 +2,8 @@
 //!
 //! [`Engine`] narrows wasmtime to what plugins need, [`Component`] is one plugin compiled, described and
 //! configured, and an [`Instance`] of it takes batches, one after the other, on one thread. A plugin can
-//! import the log and nothing else: there is no network, no file, no environment and no clock to reach.
+//! import the log and, where it is granted them, windows and tables of the host ([`Services`]); there is no
+//! network, no file, no environment and no clock to reach.
 //! What a plugin returns is checked here as far as that needs no event; after [`Instance::process`] its
 //! rows, offsets, texts, kinds and sizes can be relied on.
 
@@ -22,17 +23,21 @@ mod engine;
 mod grants;
 mod guest;
 mod health;
+mod identity;
 mod instance;
 mod limits;
 mod loader;
+mod lookup;
 pub(crate) mod manifest;
 mod matcher;
 mod output;
 mod pointer;
+mod reach;
 mod report;
 mod rollout;
 mod running;
 mod seat;
+mod state;
 mod trial;
 pub mod trust;
 mod usage;
@@ -48,6 +53,7 @@ pub use guest::Denied;
 pub use instance::Instance;
 pub use limits::Limits;
 pub use loader::Loader;
+pub use reach::Services;
 pub use rollout::{Candidate, Decision, Rollout, RolloutError, Settings as ReloadSettings, Status};
 pub use running::CallError;
 pub use trial::{Comparison, Difference, Shadow, Side, Trial};

@@ -30,7 +30,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    fn of(number: u8) -> Self {
+    pub(crate) fn of(number: u8) -> Self {
         match number {
             1 => Self::Null,
             2 => Self::String,

@@ -69,7 +69,8 @@ mod batch;
 pub mod bindings {
     wit_bindgen::generate!({
         path: "../../wit",
-        world: "plugin",
+        // Of what this world imports, a component has only what its plugin calls.
+        world: "stateful-plugin",
         pub_export_macro: true,
         export_macro_name: "export_component",
         default_bindings_module: "sluicegate_plugin::bindings",
@@ -78,7 +79,9 @@ pub mod bindings {
 #[doc(hidden)]
 pub mod guest;
 pub mod log;
+pub mod lookup;
 mod output;
+pub mod state;
 mod subscription;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;

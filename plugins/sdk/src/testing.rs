@@ -17,6 +17,8 @@
 //! # }
 //! ```
 
+pub(crate) mod world;
+
 use std::{cell::RefCell, collections::BTreeMap};
 
 use serde_json::value::RawValue;
@@ -33,6 +35,7 @@ use crate::{
     },
     guest::Configured,
 };
+use world::World;
 
 /// The clock of every batch of the kit: 2024-01-01T00:00:00Z in milliseconds.
 pub const NOW_MS: u64 = 1_704_067_200_000;
@@ -56,6 +59,7 @@ pub fn logged() -> Vec<String> {
 pub struct Kit<P> {
     configured: Configured<P>,
     subscription: Subscription,
+    world: RefCell<World>,
 }
 
 impl<P: Plugin> Kit<P> {
@@ -77,7 +81,20 @@ impl<P: Plugin> Kit<P> {
         Ok(Self {
             configured,
             subscription,
+            world: RefCell::default(),
         })
+    }
+
+    /// Gives the plugin a table: rows of key, field and text, found by exactly their key.
+    #[must_use]
+    pub fn with_table(self, name: &str, rows: &[(&str, &str, &str)]) -> Self {
+        self.world.borrow_mut().add_table(name, rows);
+        self
+    }
+
+    /// Makes windows and tables unavailable, or available again with all that was counted.
+    pub fn set_unavailable(&self, unavailable: bool) {
+        self.world.borrow_mut().unavailable = unavailable;
     }
 
     /// Runs events, each the text of one JSON object, as one batch.
@@ -99,7 +116,10 @@ impl<P: Plugin> Kit<P> {
     /// When an event is not JSON.
     pub fn try_run(&self, events: &[&str]) -> Result<Seen, String> {
         let batch = self.batch(events);
-        let outcome = self.configured.process(&batch.0)?;
+        let marks = batch.1.iter().map(|&event| world::mark(events[event]));
+        let outcome = World::around(&self.world, marks.collect(), || {
+            self.configured.process(&batch.0)
+        })?;
         Ok(Seen {
             outcome,
             events: batch.1,

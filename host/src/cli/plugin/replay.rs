@@ -81,7 +81,7 @@ fn then(letter: &DeadLetter) -> String {
 }
 
 fn worker(config: &Config) -> anyhow::Result<ChainWorker> {
-    let loader = assemble::loader(config)?;
+    let loader = assemble::trial_loader(config)?;
     let live = config
         .plugins
         .iter()
