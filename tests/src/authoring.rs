@@ -80,6 +80,8 @@ impl Workshop {
                 std::env::join_paths(paths).expect("paths can be joined"),
             )
             .env("CARGO_TARGET_DIR", kept)
+            // A new project needs no library that this workspace has not fetched.
+            .env("CARGO_NET_OFFLINE", "true")
             .stdin(Stdio::null());
         command
     }

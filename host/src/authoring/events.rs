@@ -134,7 +134,7 @@ pub(crate) fn generated() -> anyhow::Result<Vec<EventBatch>> {
 }
 
 /// Reads the events of a file, or of all files of a folder and the folders in it: objects of CloudTrail
-/// (`.json.gz`), the same inflated, or one event a line.
+/// (`.json.gz`), the same inflated, one event, or one event a line.
 ///
 /// # Errors
 /// Which file, which event, and what is wrong with it; also when there are none, or too many.
@@ -221,7 +221,7 @@ fn inflate(stored: Vec<u8>, batches: &mut Batches) -> anyhow::Result<()> {
     }
 }
 
-/// `{"Records": […]}`, or one event a line.
+/// `{"Records": […]}`, one event that may have many lines, or one event a line.
 fn parse(bytes: &[u8], batches: &mut Batches) -> anyhow::Result<()> {
     #[derive(serde::Deserialize)]
     struct File<'a> {
@@ -234,6 +234,11 @@ fn parse(bytes: &[u8], batches: &mut Batches) -> anyhow::Result<()> {
             numbered(index, batches.add(event.get()))?;
         }
         return Ok(());
+    }
+    if let Ok(event) = serde_json::from_str::<&RawValue>(text) {
+        return batches
+            .add(event.get())
+            .map_err(|error| anyhow!("the event {error:#}"));
     }
     for (index, line) in text.lines().enumerate() {
         let line = line.trim();
@@ -290,6 +295,10 @@ mod tests {
             read_as("x.ndjson", b"{\"a\":1}\n\n  {\"a\":2,\"a\":3}\r\n").unwrap(),
             wanted
         );
+        assert_eq!(
+            read_as("x.json", b" {\n\"a\":1}\n").unwrap(),
+            ["{\n\"a\":1}"]
+        );
         let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         std::io::Write::write_all(&mut gzip, records).unwrap();
         assert_eq!(
@@ -309,6 +318,7 @@ mod tests {
             wrong("x.json", br#"{"Records":[{}, 5]}"#).ends_with("event 1: is not a JSON object")
         );
         assert!(wrong("x.json", b"{\"a\":1").ends_with("line 1: ends in the middle"));
+        assert!(wrong("x.json", b"[{}]").ends_with("the event is not a JSON object"));
         assert!(wrong("x.json", b"\xff").contains("is not UTF-8"));
         assert!(wrong("x.json.gz", b"\x1f\x8bgarbage").contains("x.json.gz: "));
         assert!(wrong("x.txt", b"{}").starts_with("found no events in "));

@@ -100,6 +100,21 @@ mod tests {
         {
             assert!(ours.lines().any(|own| own == line), "{line}");
         }
+        for (path, text) in FILES
+            .iter()
+            .filter(|(path, _)| path.ends_with("/Cargo.toml"))
+        {
+            let inherited = text
+                .lines()
+                .filter_map(|line| line.strip_suffix(".workspace = true"));
+            for name in inherited {
+                let found = carried.lines().any(|line| {
+                    line.strip_prefix(name)
+                        .is_some_and(|rest| rest.starts_with(" = "))
+                });
+                assert!(found, "{name} of {path} is missing in sdk.toml");
+            }
+        }
         let (_, package) = carried.split_once("[workspace.package]\n").unwrap();
         for line in package.lines().take_while(|line| !line.is_empty()) {
             assert!(ours.lines().any(|own| own == line), "{line}");
