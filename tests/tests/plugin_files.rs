@@ -67,7 +67,7 @@ fn put(program: &Program, number: u32) {
     let part = program.folder().join("part");
     fs::write(
         &part,
-        gzip(&format!(r#"{{"Records":[{{"eventName":"E{number}"}}]}}"#)),
+        gzip(format!(r#"{{"Records":[{{"eventName":"E{number}"}}]}}"#)),
     )
     .unwrap();
     fs::rename(part, folder.join(name)).unwrap();
