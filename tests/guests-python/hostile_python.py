@@ -1,5 +1,6 @@
 """A guest in Python that does as its configuration says to batches with the word `poison` in them."""
 
+import datetime
 import os
 import random
 import re
@@ -25,6 +26,7 @@ Act = Literal[
     "flood",
     "exit",
     "clock",
+    "calendar",
     "sleep",
     "file",
     "environment",
@@ -103,6 +105,9 @@ class Hostile(Plugin[Config]):
 
     def clock(self, row: Row, out: Output) -> None:
         time.time()
+
+    def calendar(self, row: Row, out: Output) -> None:
+        datetime.datetime.now()
 
     def sleep(self, row: Row, out: Output) -> None:
         time.sleep(0.001)

@@ -5,8 +5,9 @@
 use std::{
     fs,
     io::Write as _,
+    path::Path,
     process::{Command, Stdio},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::Instant,
 };
 
@@ -17,7 +18,7 @@ use sluicegate::{
     generate::{Plan, write_tree},
     mask::Masker,
     plugin::{
-        ChainWorker, Component, Engine, Limits, PluginChain, Terms,
+        ChainWorker, Component, Engine, Limits, LoadError, PluginChain, Terms,
         abi::{Batch, Column},
     },
     source::records::{self, Decoder, Step},
@@ -29,6 +30,13 @@ use sluicegate_tests::{
 
 const NOW_MS: u64 = 1_700_000_000_000;
 
+/// Compiling takes long: the first test does it, and the others find it done.
+fn load(guest: &str, terms: &Terms) -> Result<Component, LoadError> {
+    static LOADING: Mutex<()> = Mutex::new(());
+    let _one_at_a_time = LOADING.lock().unwrap_or_else(PoisonError::into_inner);
+    Component::load(&engine(), "attack-tools", &wasm(guest), terms)
+}
+
 fn wasm(guest: &str) -> Vec<u8> {
     let path = root()
         .join("dist/guests")
@@ -39,10 +47,8 @@ fn wasm(guest: &str) -> Vec<u8> {
 
 #[test]
 fn the_defaults_are_room_enough_for_a_python_plugin() {
-    let component = Component::load(
-        &engine(),
-        "attack-tools",
-        &wasm("attack-tools-python"),
+    let component = load(
+        "attack-tools-python",
         &Terms {
             limits: Limits {
                 start_ms: 10_000,
@@ -73,8 +79,7 @@ fn a_configuration_in_error_is_refused_in_the_plugins_own_words() {
         configuration: configuration.as_object().unwrap().clone(),
         ..Terms::default()
     };
-    let wasm = wasm("attack-tools-python");
-    let error = Component::load(&engine(), "attack-tools", &wasm, &terms).unwrap_err();
+    let error = load("attack-tools-python", &terms).unwrap_err();
     assert_eq!(
         error.to_string(),
         "refused its configuration: `allow` is not a setting (known: also, allowed)"
@@ -126,7 +131,7 @@ fn found_by(guest: &str, batches: Vec<EventBatch>) -> Value {
         },
         ..Terms::default()
     };
-    let component = Component::load(&engine(), "attack-tools", &wasm(guest), &terms).unwrap();
+    let component = load(guest, &terms).unwrap();
     let masker = Masker::with_key("k1", &[7; 32]).unwrap();
     let chain = PluginChain::new(vec![component], &[&[]], masker).unwrap();
     let mut worker = ChainWorker::new(Arc::new(chain));
@@ -144,6 +149,28 @@ fn found_by(guest: &str, batches: Vec<EventBatch>) -> Value {
     found.collect()
 }
 
+/// Runs the interpreter with the SDK, in a folder; returns what it wrote to standard output.
+fn python(folder: &Path, arguments: &[&str], input: String) -> Vec<u8> {
+    let root = root().canonicalize().unwrap();
+    let paths = ["plugins/sdk-python", "plugins/examples-python/attack-tools"];
+    let paths = std::env::join_paths(paths.map(|path| root.join(path))).unwrap();
+    let mut python = Command::new(root.join(".venv/bin/python"))
+        .args(arguments)
+        .current_dir(folder)
+        .env("PYTHONPATH", paths)
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = python.stdin.take().unwrap();
+    let writer = std::thread::spawn(move || stdin.write_all(input.as_bytes()).unwrap());
+    let output = python.wait_with_output().unwrap();
+    writer.join().unwrap();
+    assert!(output.status.success(), "{arguments:?}");
+    output.stdout
+}
+
 /// What the same plugin says of them under `CPython`, without a host.
 fn found_natively(batches: &[EventBatch]) -> Value {
     let text = |batch: &EventBatch| -> Value {
@@ -153,25 +180,34 @@ fn found_natively(batches: &[EventBatch]) -> Value {
     };
     let asked =
         json!({ "configuration": wide(), "batches": batches.iter().map(text).collect::<Value>() });
-    let root = root();
-    let paths = ["plugins/sdk-python", "plugins/examples-python/attack-tools"];
-    let mut python = Command::new(root.join(".venv/bin/python"))
-        .arg(root.join("tests/python/native.py"))
-        .env(
-            "PYTHONPATH",
-            std::env::join_paths(paths.map(|path| root.join(path))).unwrap(),
+    let found = python(&root(), &["tests/python/native.py"], asked.to_string());
+    serde_json::from_slice(&found).unwrap()
+}
+
+#[test]
+fn the_code_in_the_documentation_runs_as_it_stands() {
+    let text = fs::read_to_string(root().join("docs/writing-plugins-python.md")).unwrap();
+    let blocks = text.split("```python\n").skip(1);
+    let code: Vec<_> = blocks
+        .map(|block| block.split_once("```").unwrap().0)
+        .collect();
+    assert_eq!(code.len(), 2);
+    python(&root(), &["-"], code.join("\n"));
+}
+
+#[test]
+fn the_template_of_a_new_plugin_passes_its_own_tests() {
+    let template = root().join("host/src/cli/plugin/templates/python");
+    let folder = tempfile::tempdir().unwrap();
+    for file in ["main.py", "test_main.py"] {
+        let text = fs::read_to_string(template.join(file)).unwrap();
+        fs::write(
+            folder.path().join(file),
+            text.replace("{{name}}", "secret-reads"),
         )
-        .env("PYTHONDONTWRITEBYTECODE", "1")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
         .unwrap();
-    let mut input = python.stdin.take().unwrap();
-    let writer = std::thread::spawn(move || input.write_all(asked.to_string().as_bytes()).unwrap());
-    let output = python.wait_with_output().unwrap();
-    writer.join().unwrap();
-    assert!(output.status.success());
-    serde_json::from_slice(&output.stdout).unwrap()
+    }
+    python(folder.path(), &["-m", "unittest", "--quiet"], String::new());
 }
 
 #[test]
