@@ -1,15 +1,16 @@
 //! From a checked configuration to the parts of a pipeline.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use anyhow::Context as _;
 
 use crate::{
     clock,
     config::{Config, SinkKind, Source as SourceSection, Store as StoreSection},
-    ledger::Sqlite,
+    ledger::{Sqlite, Windows, windows::SqliteWindows},
+    lookup::Tables,
     pipeline::{Plan, SinkPlan},
-    plugin::{Engine, Loader},
+    plugin::{Engine, Loader, Services},
     sink::Sink,
     source::{Source, notification::Trust},
     store::{Backend, Folder, Store},
@@ -23,9 +24,13 @@ use crate::{
 pub async fn plan(config: &Config, loader: &Loader) -> anyhow::Result<Plan> {
     let (mut plugins, mut shadows) = (Vec::new(), Vec::new());
     for (name, settings) in &config.plugins {
-        match loader.load(name, settings) {
-            Ok(plugin) if settings.shadow => shadows.push(plugin),
-            Ok(plugin) => plugins.push(plugin),
+        let (result, place) = if settings.shadow {
+            (loader.load_shadow(name, settings), &mut shadows)
+        } else {
+            (loader.load(name, settings), &mut plugins)
+        };
+        match result {
+            Ok(plugin) => place.push(plugin),
             Err(error) if settings.may_be_missing() => {
                 let error = crate::text::shown(&format!("{error:#}"));
                 tracing::error!(plugin = name, error, "the host starts without a plugin");
@@ -60,12 +65,69 @@ pub async fn plan(config: &Config, loader: &Loader) -> anyhow::Result<Plan> {
 /// What loads the plugins of a configuration.
 ///
 /// # Errors
-/// When the folder for compiled plugins cannot be used, or a public key not be read.
+/// When the folder for compiled plugins cannot be used, a public key or a table not be read, or the file
+/// of windows not be opened.
 pub fn loader(config: &Config) -> anyhow::Result<Loader> {
+    loader_with(config, services(config)?)
+}
+
+/// The same for those who try plugins on old events: with tables, and with windows of their own in memory.
+///
+/// # Errors
+/// As [`loader`].
+pub fn trial_loader(config: &Config) -> anyhow::Result<Loader> {
+    let services = Services {
+        windows: None,
+        tables: tables(config)?,
+    };
+    loader_with(config, services.in_scratch()?)
+}
+
+/// The same without what plugins reach through the host, for those who only look at them.
+///
+/// # Errors
+/// As [`loader`].
+pub fn offline_loader(config: &Config) -> anyhow::Result<Loader> {
+    loader_with(config, Services::default())
+}
+
+fn loader_with(config: &Config, services: Services) -> anyhow::Result<Loader> {
     let signers = config.trust.signers().context("failed to set up trust")?;
     let engine = Engine::new(Some(config.plugin_cache.path.clone()))?
-        .with_memory_budget(config.limits.plugin_memory_bytes);
+        .with_memory_budget(config.limits.plugin_memory_bytes)
+        .with_services(services);
     Ok(Loader::new(engine, signers))
+}
+
+/// Opens what plugins reach through the host: windows where there are plugins, tables where there are any. A
+/// thread looks after the tables' files for as long as a plugin is loaded.
+///
+/// # Errors
+/// When the file of the windows cannot be opened, or a table cannot be read.
+pub fn services(config: &Config) -> anyhow::Result<Services> {
+    // A plugin that does not count now may do so after a reload.
+    let windows = (!config.plugins.is_empty()).then(|| {
+        let path = config.ledger.windows_path();
+        make_folder_of(&path)?;
+        SqliteWindows::open(&path)
+    });
+    let windows: Option<Arc<dyn Windows>> = match windows.transpose()? {
+        Some(windows) => Some(Arc::new(windows)),
+        None => None,
+    };
+    Ok(Services {
+        windows,
+        tables: tables(config)?,
+    })
+}
+
+fn tables(config: &Config) -> anyhow::Result<Option<Arc<Tables>>> {
+    if config.tables.is_empty() {
+        return Ok(None);
+    }
+    let tables = Arc::new(Tables::load(&config.tables)?);
+    tables.watch()?;
+    Ok(Some(tables))
 }
 
 /// Connects to the source; with it the buckets that its notifications may name.
@@ -144,16 +206,21 @@ async fn sink(kind: &SinkKind) -> anyhow::Result<Arc<dyn Sink>> {
 /// When its file or folder cannot be made.
 pub fn ledger(config: &Config) -> anyhow::Result<Arc<Sqlite>> {
     let path = &config.ledger.path;
-    if let Some(folder) = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-    {
-        std::fs::create_dir_all(folder)
-            .with_context(|| format!("failed to make {}", folder.display()))?;
-    }
+    make_folder_of(path)?;
     let ledger =
         Sqlite::open(path).with_context(|| format!("failed to open ledger {}", path.display()))?;
     Ok(Arc::new(ledger))
+}
+
+fn make_folder_of(path: &Path) -> anyhow::Result<()> {
+    match path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+    {
+        Some(folder) => std::fs::create_dir_all(folder)
+            .with_context(|| format!("failed to make {}", folder.display())),
+        None => Ok(()),
+    }
 }
 
 /// Opens the store of dead letters and pending references.

@@ -42,6 +42,17 @@ impl Withheld {
     pub const CAUSE: Cause = Cause::RedactionFailed;
 }
 
+/// An event that a plugin failed on, whatever that means for the event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// Row of the batch.
+    pub row: usize,
+    /// Name of the plugin.
+    pub plugin: String,
+    /// Why, without values of the event.
+    pub error: String,
+}
+
 /// Which columns the host and each sink read. Belongs to a plugin chain.
 #[derive(Debug, Default)]
 pub struct Readers {
@@ -70,6 +81,15 @@ impl Readers {
     }
 }
 
+impl Readers {
+    /// `eventTime` (for summaries without one, the end of their window) in milliseconds since 1970.
+    pub(crate) fn time_ms(&self, batch: &EventBatch, columns: &Columns, row: usize) -> Option<i64> {
+        self.time
+            .iter()
+            .find_map(|&column| timestamp::parse_ms(&columns.text(batch, row, column)))
+    }
+}
+
 /// A batch after the plugin chain: the untouched bytes, and sparsely what to do with them.
 #[derive(Debug)]
 pub struct Processed {
@@ -79,6 +99,8 @@ pub struct Processed {
     pub sightings: Vec<(usize, Sighting)>,
     /// Events that must not leave.
     pub withheld: Vec<Withheld>,
+    /// Events that a plugin failed on, those that are withheld for it among them.
+    pub failures: Vec<Failure>,
     /// Drops by filters that were ignored because the event carries a finding.
     pub ignored_drops: usize,
     pub(crate) fates: Vec<Fate>,
@@ -112,6 +134,7 @@ impl Processed {
             batch,
             sightings: Vec::new(),
             withheld: Vec::new(),
+            failures: Vec::new(),
             ignored_drops: 0,
             columns,
             readers,
@@ -254,13 +277,9 @@ impl<'a> EventView<'a> {
     #[must_use]
     pub fn time_ms(&self) -> Option<i64> {
         let processed = self.processed;
-        processed.readers.time.iter().find_map(|&column| {
-            let kind = processed.columns.kind(self.row, column);
-            timestamp::parse_ms(&text(
-                kind,
-                processed.columns.json(&processed.batch, self.row, column),
-            ))
-        })
+        processed
+            .readers
+            .time_ms(&processed.batch, &processed.columns, self.row)
     }
 
     /// The value of the field at this position of [`Sink::fields`](crate::sink::Sink::fields), as it

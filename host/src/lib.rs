@@ -19,8 +19,8 @@
 //!    and [`pipeline`] is the only place that does so.
 //!
 //! Beside the way: [`ledger`] remembers who has which object, [`store`] keeps references to what was
-//! not delivered ([`deadletter`]), [`telemetry`] counts, [`config`] reads settings and [`assemble`]
-//! makes the parts of them.
+//! not delivered ([`deadletter`]), [`lookup`] keeps the operator's tables, [`telemetry`] counts, [`config`] reads settings and [`assemble`]
+//! makes the parts of them. [`backtest`] tries plugins on old objects, without any sink.
 //!
 //! # Embedding
 //!
@@ -45,9 +45,12 @@ pub mod json;
 
 pub mod columns;
 pub mod effects;
+pub mod lookup;
 pub mod mask;
 pub mod plugin;
 pub mod workers;
+
+pub mod backtest;
 
 mod forward;
 
@@ -79,6 +82,8 @@ pub mod timestamp;
 pub mod assemble;
 pub mod config;
 
+#[cfg(feature = "cli")]
+mod authoring;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod generate;

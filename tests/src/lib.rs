@@ -1,5 +1,6 @@
 //! What the integration tests are made of: real AWS stand-ins, strict sink servers, a host.
 
+pub mod authoring;
 pub mod aws;
 pub mod crafted;
 pub mod host;

@@ -59,8 +59,12 @@ impl Program {
     /// When it cannot be written.
     pub fn write_configuration(&self, text: &str) {
         let text = format!(
-            "[ledger]\npath = \"{folder}/ledger.sqlite\"\n[store]\npath = \"{folder}/store\"\n{text}\n",
+            "[ledger]\npath = \"{folder}/ledger.sqlite\"\n[store]\npath = \"{folder}/store\"\n\
+             [plugin_cache]\npath = \"{cache}\"\n{text}\n",
             folder = self.folder().display(),
+            cache = crate::host::root()
+                .join("target/tmp/plugin-cache")
+                .display(),
         );
         std::fs::write(self.configuration(), text).expect("a configuration can be written");
     }

@@ -10,7 +10,11 @@ use std::{
 
 use serde_json::Value;
 use sluicegate::plugin::trust::PrivateKey;
-use sluicegate_tests::{host::root, process::Program, shelf::gzip};
+use sluicegate_tests::{
+    host::root,
+    process::{Program, binary},
+    shelf::gzip,
+};
 
 /// A folder as source, a file as sink, one plugin that writes `version` into every event.
 fn configuration(folder: &Path, plugin: &str) -> String {
@@ -26,9 +30,6 @@ type = "file"
 directory = "{folder}/out"
 [sinks.archive.delivery]
 linger_ms = 10
-
-[plugin_cache]
-path = "{folder}/cache"
 
 {plugin}
 "#,
@@ -229,4 +230,79 @@ async fn a_broken_plugin_stops_the_start_only_where_it_may_be_a_redaction() {
         errors.contains("the host starts without a plugin"),
         "{errors}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dead_letters_event_is_judged_again_until_the_plugin_is_mended() {
+    let redact = |act: &str| {
+        let path = guest("hostile-redact");
+        format!(
+            "[plugins.hostile-redact]\npath = \"{}\"\nconfiguration = {{ when = \"E7\", do = {{ {act} }} }}\n",
+            path.display()
+        )
+    };
+    let program = program(|_| redact("evil = \"trap\""));
+    let running = program.start();
+    put(&program, 6);
+    put(&program, 7);
+    let mut name = String::new();
+    for _ in 0..200 {
+        let (_, list, _) = program.run(&["dead-letters", "list"]).await;
+        if let Some(line) = list.lines().next() {
+            line.split("  ").nth(1).unwrap().clone_into(&mut name);
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    running.terminate().await;
+
+    let (code, said, errors) = program.run(&["plugin", "replay", &name]).await;
+    assert_eq!(code, 0, "{errors}");
+    for part in [
+        "then  redaction-failed by hostile-redact@sha256:",
+        "now   hostile-redact 1.0.0 sha256:",
+        "event 0: hostile-redact failed: trapped",
+        "event 0: would be withheld",
+    ] {
+        assert!(said.contains(part), "{part:?} in {said}");
+    }
+
+    let mended = configuration(program.folder(), &redact("good = \"nothing\""));
+    program.write_configuration(&mended);
+    let (code, said, errors) = program.run(&["plugin", "replay", &name]).await;
+    assert_eq!(code, 0, "{errors}");
+    assert!(said.contains("event 0: would be forwarded"), "{said}");
+    assert!(!said.contains("failed:"), "{said}");
+
+    let (code, _, errors) = program.run(&["plugin", "replay", "dead-letters/no"]).await;
+    assert_eq!(code, 1);
+    assert!(errors.contains("there is no dead letter"), "{errors}");
+}
+
+#[tokio::test]
+async fn keys_are_made_and_used_on_the_command_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let component = folder.path().join("plugin.wasm");
+    fs::copy(guest("hostile-enrich"), &component).unwrap();
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    let plugin = |arguments: &[&str]| {
+        let output = Command::new(binary())
+            .arg("plugin")
+            .args(arguments)
+            .output()
+            .unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(said).unwrap())
+    };
+    let component = component.display().to_string();
+    assert_eq!(plugin(&["keygen", &at("team")]).0, Some(0));
+    let verify = ["verify", &component, "--key", &at("team.pub")];
+    assert!(plugin(&verify).1.contains("is not signed"));
+    let sign = plugin(&["sign", &component, "--key", &at("team.key")]);
+    assert_eq!(sign.0, Some(0), "{}", sign.1);
+    assert_eq!(plugin(&verify).0, Some(0));
+    fs::write(&component, "altered").unwrap();
+    let (code, said) = plugin(&verify);
+    assert_eq!(code, Some(1));
+    assert!(said.contains("was altered after it was signed"), "{said}");
 }

@@ -444,7 +444,7 @@ fn an_import_that_is_not_offered_is_refused_by_name() {
     let error = load("wants-files", &json!(null)).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "imports `wasi:filesystem/types@0.2.0`: not offered; a plugin may import only sluicegate:plugin/log@0.1.0"
+        "imports `wasi:filesystem/types@0.2.0`: not offered; a plugin may import only log, state, lookup of sluicegate:plugin@0.1.0"
     );
 }
 

@@ -29,6 +29,7 @@ fn mask(engine: &Engine, path: &str) -> Component {
 
 fn candidate(component: Component) -> Candidate {
     Candidate {
+        shadow: component.clone(),
         component,
         accept_fewer_masks: false,
     }
@@ -202,8 +203,8 @@ async fn redaction_that_masks_less_goes_live_only_when_that_is_accepted() {
     };
     assert!(reason.contains("accept_fewer_masks"), "{reason}");
     let accepted = Candidate {
-        component: other,
         accept_fewer_masks: true,
+        ..candidate(other)
     };
     stage.host.plugins().offer(accepted, 0).unwrap();
     assert_eq!(stage.decided("hostile-redact").await, Decision::Promoted);

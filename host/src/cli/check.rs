@@ -6,6 +6,7 @@ use super::{Configured, Failure, output::Output};
 use crate::{
     assemble,
     config::{Config, Problems},
+    lookup::Table,
 };
 
 /// Arguments of `check`.
@@ -56,7 +57,7 @@ impl Report {
 }
 
 async fn offline(config: &Config, report: &mut Report) -> anyhow::Result<()> {
-    let loader = assemble::loader(config);
+    let loader = assemble::offline_loader(config);
     for (name, settings) in &config.plugins {
         let about = |plugin: crate::plugin::Component| {
             format!("version {}, sha256 {}", plugin.version(), plugin.digest())
@@ -66,6 +67,10 @@ async fn offline(config: &Config, report: &mut Report) -> anyhow::Result<()> {
             Err(error) => Err(anyhow::anyhow!("{error:#}")),
         };
         report.add(&format!("plugins.{name}"), result)?;
+    }
+    for (name, settings) in &config.tables {
+        let read = Table::load(settings).map(|table| format!("{} rows", table.rows()));
+        report.add(&format!("tables.{name}"), read)?;
     }
     let has_key =
         config.redaction.hmac_key_file.is_some() || config.redaction.hmac_key_env.is_some();

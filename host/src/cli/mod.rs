@@ -1,10 +1,12 @@
 //! The command line: one file a sub-command, and what they share.
 
+mod backtest;
 mod check;
 mod dead_letters;
 mod demo;
 mod logs;
 mod output;
+mod plugin;
 mod run;
 mod scan;
 mod watch;
@@ -24,7 +26,9 @@ Examples:
   sluicegate check --config sluicegate.toml --online also tries queue, buckets, tokens and hub
   sluicegate run --config sluicegate.toml            forwards until SIGTERM or SIGINT, then drains;
                                                      SIGHUP reads the plugins anew
+  sluicegate backtest --folder logs my-plugin.wasm   what a plugin would have found
   sluicegate dead-letters list --config sluicegate.toml
+  sluicegate plugin new my-rule && sluicegate plugin test my-rule
 
 Configuration:
   One TOML file. A variable such as SLUICEGATE__SINKS__SPLUNK__ENDPOINT=https://… wins over it.
@@ -63,9 +67,14 @@ pub enum Command {
     Check(check::Arguments),
     /// Run the whole job on generated CloudTrail objects, and prove that no planted secret got out
     Demo(demo::Arguments),
+    /// Try plugins on old logs: what they would have found, by rule and hour; nothing is sent
+    Backtest(backtest::Arguments),
     /// Look at what could not be delivered
     #[command(subcommand)]
     DeadLetters(dead_letters::Command),
+    /// Write, build, test, measure and inspect plugins
+    #[command(subcommand)]
+    Plugin(plugin::Command),
 }
 
 /// What every command with a configuration takes.
@@ -139,7 +148,9 @@ pub async fn execute(command: Command, signals: Signals) -> Result<(), Failure> 
         Command::Run(configured) => run::run(&configured, signals).await,
         Command::Check(arguments) => check::run(&arguments).await,
         Command::Demo(arguments) => demo::run(&arguments, signals.drain).await,
+        Command::Backtest(arguments) => backtest::run(&arguments).await,
         Command::DeadLetters(command) => dead_letters::run(&command).await,
+        Command::Plugin(command) => plugin::run(command).await,
     }
 }
 

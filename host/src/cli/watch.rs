@@ -130,9 +130,12 @@ impl Watch {
             let loader = self.loader.clone();
             let (of, terms) = (name.clone(), settings.clone());
             // Compiling takes as long as it takes, and nobody waits for it.
-            let result = tokio::task::spawn_blocking(move || loader.load(&of, &terms)).await;
-            match result {
-                Ok(Ok(component)) => self.offer(&name, &settings, component),
+            let load = move || {
+                let shadow = loader.load_shadow(&of, &terms)?;
+                anyhow::Ok((loader.load(&of, &terms)?, shadow))
+            };
+            match tokio::task::spawn_blocking(load).await {
+                Ok(Ok((component, shadow))) => self.offer(&name, &settings, component, shadow),
                 Ok(Err(error)) => {
                     let error = shown(&format!("{error:#}"));
                     tracing::error!(
@@ -146,19 +149,26 @@ impl Watch {
         }
     }
 
-    fn offer(&self, name: &str, settings: &plugin::Settings, component: Component) {
+    fn offer(
+        &self,
+        name: &str,
+        settings: &plugin::Settings,
+        component: Component,
+        shadow: Component,
+    ) {
         let (version, digest) = (
             component.version().to_owned(),
             component.digest().to_owned(),
         );
         let plugins = self.pipeline.plugins();
         let offered = if settings.shadow {
-            plugins.shadow(component)
+            plugins.shadow(shadow)
         } else {
             plugins.offer(
                 Candidate {
                     accept_fewer_masks: settings.accept_fewer_masks.as_deref() == Some(&digest),
                     component,
+                    shadow,
                 },
                 self.pipeline.now_ms(),
             )

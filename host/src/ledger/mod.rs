@@ -1,15 +1,18 @@
 //! The ledger: which sinks have all of which object, and the state of every finding.
 //!
-//! It saves work and keeps counts right. Its loss costs duplicates, never events.
+//! It saves work and keeps counts right. Its loss costs duplicates, never events. What plugins count
+//! over time lies beside it: [`windows`].
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may panic")]
 pub(crate) mod contract;
+mod database;
 mod sqlite;
+pub mod windows;
 
 use async_trait::async_trait;
 
-pub use self::sqlite::Sqlite;
+pub use self::{sqlite::Sqlite, windows::Windows};
 
 use crate::{
     event::ObjectId,

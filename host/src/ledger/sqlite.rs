@@ -5,26 +5,33 @@
 
 use std::{
     collections::HashMap,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
 };
 
 use anyhow::Context as _;
 use async_trait::async_trait;
-use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Transaction, params};
+use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 
-use super::{Ledger, Observed};
+use super::{
+    Ledger, Observed,
+    database::{self, Schema},
+};
 use crate::{
     clock::{self, Clock},
     event::ObjectId,
     finding::{EVIDENCE, Finding, Sighting},
 };
 
-/// `PRAGMA user_version` of the schema below.
-const VERSION: i64 = 1;
+const SCHEMA: Schema = Schema {
+    name: "ledger",
+    version: 1,
+    synchronous: "FULL",
+    loss: "some events may be delivered twice",
+    tables: TABLES,
+};
 
-const SCHEMA: &str = "
+const TABLES: &str = "
 CREATE TABLE objects (
     id BLOB PRIMARY KEY, url TEXT NOT NULL, sha256 BLOB, updated_ms INTEGER NOT NULL
 ) WITHOUT ROWID;
@@ -58,20 +65,7 @@ impl Sqlite {
     /// # Errors
     /// When the file cannot be opened, is in use, or was written by a newer version.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
-        let opened = match connect(path) {
-            Err(error) if is_damage(&error) => {
-                let aside = put_aside(path)?;
-                tracing::error!(
-                    ledger = %path.display(), aside = %aside.display(), error = format!("{error:#}"),
-                    "ledger is damaged; a new one is begun, and some events may be delivered twice",
-                );
-                connect(path)
-            }
-            opened => opened,
-        };
-        let connection =
-            opened.with_context(|| format!("failed to open ledger {}", path.display()))?;
-        Ok(Self::over(connection))
+        Ok(Self::over(database::open(path, &SCHEMA)?))
     }
 
     /// A ledger that is gone with its last clone, for tests and embedding.
@@ -81,7 +75,7 @@ impl Sqlite {
     pub fn in_memory() -> anyhow::Result<Self> {
         let connection =
             Connection::open_in_memory().context("failed to open a ledger in memory")?;
-        prepare(&connection)?;
+        database::prepare(&connection, &SCHEMA)?;
         Ok(Self::over(connection))
     }
 
@@ -118,61 +112,6 @@ impl std::fmt::Debug for Sqlite {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Sqlite").finish_non_exhaustive()
     }
-}
-
-fn connect(path: &Path) -> anyhow::Result<Connection> {
-    let connection = Connection::open(path)?;
-    connection.busy_timeout(Duration::from_secs(5))?;
-    let check: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-    if check != "ok" {
-        let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
-        return Err(rusqlite::Error::SqliteFailure(code, Some(check)).into());
-    }
-    connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
-    connection.execute_batch("PRAGMA synchronous = FULL")?;
-    prepare(&connection)?;
-    Ok(connection)
-}
-
-fn prepare(connection: &Connection) -> anyhow::Result<()> {
-    let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    match version {
-        VERSION => Ok(()),
-        0 => {
-            let create =
-                format!("BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;");
-            connection
-                .execute_batch(&create)
-                .context("failed to create the ledger's tables")
-        }
-        other => anyhow::bail!("the ledger has version {other}, and this program knows {VERSION}"),
-    }
-}
-
-fn is_damage(error: &anyhow::Error) -> bool {
-    let code = error
-        .downcast_ref::<rusqlite::Error>()
-        .and_then(rusqlite::Error::sqlite_error_code);
-    matches!(
-        code,
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
-    )
-}
-
-fn put_aside(path: &Path) -> anyhow::Result<PathBuf> {
-    let with = |path: &Path, suffix: &str| {
-        let mut name = path.as_os_str().to_owned();
-        name.push(suffix);
-        PathBuf::from(name)
-    };
-    let aside = with(path, &format!(".damaged-{}", clock::now_ms()));
-    std::fs::rename(path, &aside)
-        .with_context(|| format!("failed to put damaged ledger {} aside", path.display()))?;
-    for suffix in ["-wal", "-shm"] {
-        // They may not exist; if they do and stay, SQLite itself finds that they belong to nothing.
-        let _ = std::fs::rename(with(path, suffix), with(&aside, suffix));
-    }
-    Ok(aside)
 }
 
 #[async_trait]

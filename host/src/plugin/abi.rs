@@ -4,7 +4,9 @@ pub use bindings::sluicegate::plugin::{
     manifest::{Condition, Description, Kind, Subscription, Test},
     types::{Addition, Batch, Column, Finding, Mask, Outcome, Severity},
 };
-pub(super) use bindings::{Plugin, PluginPre, sluicegate::plugin as host};
+pub(super) use bindings::{
+    StatefulPlugin as Plugin, StatefulPluginPre as PluginPre, sluicegate::plugin as host,
+};
 
 /// The package that a plugin's imports name.
 pub const PACKAGE: &str = "sluicegate:plugin";
@@ -16,7 +18,7 @@ pub const VERSION: &str = "0.1.0";
 pub(super) const TYPES: [&str; 2] = ["types", "manifest"];
 
 /// The interfaces of the package that a plugin may call.
-pub(super) const OFFERED: [&str; 1] = ["log"];
+pub(super) const OFFERED: [&str; 3] = ["log", "state", "lookup"];
 
 #[allow(
     missing_docs,
@@ -27,7 +29,9 @@ pub(super) const OFFERED: [&str; 1] = ["log"];
 mod bindings {
     wasmtime::component::bindgen!({
         path: "../wit",
-        world: "plugin",
+        // All that a plugin may import; what one does import is held against its grants.
+        world: "stateful-plugin",
+        imports: { "sluicegate:plugin/state.observe": trappable, "sluicegate:plugin/state.recent": trappable },
         additional_derives: [PartialEq],
     });
 }

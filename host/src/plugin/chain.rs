@@ -17,6 +17,7 @@ use super::{
     Component,
     abi::{self, Kind as Stage},
     added::{Added, AddedColumns},
+    identity::Identities,
     matcher::{Matcher, Row},
     report::Reporter,
     seat::{Answer, Seat},
@@ -27,6 +28,7 @@ use crate::{
     columns::{Columns, Kind, Path, PathError, Projection},
     effects::{Processed, Readers},
     event::EventBatch,
+    ledger::windows::EventMark,
     mask::Masker,
 };
 
@@ -44,6 +46,8 @@ pub struct PluginChain {
     others: Matcher,
     pub(super) masker: Arc<Masker>,
     pub(super) reporter: Reporter,
+    /// Who the events are, where a plugin counts them.
+    identities: Option<Identities>,
 }
 
 /// A plugin's place in the chain.
@@ -105,6 +109,8 @@ impl PluginChain {
         }
         let mut projection = Projection::new();
         let readers = Arc::new(Readers::declare(&mut projection, sinks));
+        let counts = plugins.iter().any(Component::counts);
+        let identities = counts.then(|| Identities::declare(&mut projection));
         let mut paths = Vec::new();
         for plugin in &plugins {
             let subscription = plugin.subscription();
@@ -174,6 +180,7 @@ impl PluginChain {
             others,
             masker: masker.into(),
             reporter: Reporter::new(),
+            identities,
         })
     }
 
@@ -283,6 +290,16 @@ impl ChainWorker {
             generation: 0,
             seats,
         }
+    }
+
+    /// Name, version and digest of every plugin, in the order of their stages.
+    pub fn plugins(&self) -> impl Iterator<Item = String> {
+        let plugins = self.chain.plugins();
+        let about = |plugin: &Component| {
+            let (name, digest) = (plugin.name(), plugin.digest());
+            format!("{name} {} sha256:{digest}", plugin.version())
+        };
+        plugins.map(about).collect::<Vec<_>>().into_iter()
     }
 
     /// Moves to the chain that is in the slot now. Instances of plugins that both chains have come along.
@@ -404,6 +421,17 @@ impl Run<'_> {
             added,
             width: self.chain.projection.width(),
             row,
+        }
+    }
+
+    /// Who the rows are, for a plugin that counts.
+    pub(super) fn marks(&self, link: &Link, rows: &[u32]) -> Vec<EventMark> {
+        match &self.chain.identities {
+            Some(identities) if link.component.counts() => {
+                let readers = &self.chain.readers;
+                identities.marks(self.batch, self.columns, readers, rows, self.now_ms)
+            }
+            _ => Vec::new(),
         }
     }
 

@@ -2,10 +2,14 @@
 
 use std::sync::Arc;
 
-use wasmtime::component::{HasSelf, Linker};
+use wasmtime::{
+    Store,
+    component::{HasSelf, Linker},
+};
 
 use super::{
     abi,
+    compiled::Compiled,
     engine::Engine,
     grants::Grants,
     guest::Guest,
@@ -14,11 +18,9 @@ use super::{
     limits::Limits,
     manifest,
     running::{CallError, Running},
+    usage::Started,
 };
-use crate::{
-    digest::{hex, sha256},
-    text::shown,
-};
+use crate::text::shown;
 
 /// Largest component that is loaded, in bytes.
 pub const MAX_COMPONENT_BYTES: usize = 64 << 20;
@@ -44,7 +46,7 @@ pub enum LoadError {
         advice: &'static str,
     },
     /// Wants something that no plugin is given.
-    #[error("imports `{0}`: not offered; a plugin may import only {package}/log@{offers}", package = abi::PACKAGE, offers = abi::VERSION)]
+    #[error("imports `{0}`: not offered; a plugin may import only {offered} of {package}@{offers}", offered = abi::OFFERED.join(", "), package = abi::PACKAGE, offers = abi::VERSION)]
     Import(String),
     /// Lacks a function, or has one of another shape.
     #[error("does not fit the interface {package}@{offers}: {0}", package = abi::PACKAGE, offers = abi::VERSION)]
@@ -88,6 +90,21 @@ pub(super) struct Prepared {
     pub(super) pre: abi::PluginPre<Guest>,
 }
 
+impl Prepared {
+    /// Before the guest is entered.
+    pub(super) fn fill(&self, store: &mut Store<Guest>) -> Option<Started> {
+        let meters = self.engine.meters.as_ref()?;
+        Some(meters.fill(store))
+    }
+
+    /// After a batch.
+    pub(super) fn measured(&self, started: Option<&Started>, rows: u32, store: &Store<Guest>) {
+        if let (Some(meters), Some(started)) = (&self.engine.meters, started) {
+            meters.add(started, rows, store);
+        }
+    }
+}
+
 /// One plugin of a chain. Clones share everything.
 #[derive(Clone)]
 pub struct Component(Arc<Loaded>);
@@ -95,6 +112,7 @@ pub struct Component(Arc<Loaded>);
 struct Loaded {
     prepared: Arc<Prepared>,
     digest: String,
+    imports: Vec<String>,
     description: abi::Description,
     configuration: String,
     subscription: abi::Subscription,
@@ -116,12 +134,20 @@ impl Component {
         wasm: &[u8],
         terms: &Terms,
     ) -> Result<Self, LoadError> {
+        Compiled::new(engine, wasm)?.load(name, terms)
+    }
+
+    /// What follows once it is compiled.
+    pub(super) fn load_compiled(
+        engine: &Engine,
+        name: &str,
+        digest: &str,
+        component: &wasmtime::component::Component,
+        terms: &Terms,
+    ) -> Result<Self, LoadError> {
         manifest::name(name).map_err(LoadError::Manifest)?;
-        is_component(wasm)?;
-        let digest = hex(&sha256(&[wasm]));
-        let component = compile(engine, &digest, wasm)?;
-        let imports = imports(engine, &component)?;
-        let pre = link(engine, &component)?;
+        let imports = imports(engine, component)?;
+        let pre = link(engine, component)?;
 
         engine.ticker.measure(terms.limits.deadline());
         engine.ticker.measure(terms.limits.start());
@@ -146,14 +172,15 @@ impl Component {
                 },
             })?;
         manifest::subscription(&subscription).map_err(LoadError::Manifest)?;
-        let imports: Vec<&str> = imports.iter().map(String::as_str).collect();
-        let missing = terms.grants.missing(&imports, &subscription);
+        let named: Vec<&str> = imports.iter().map(String::as_str).collect();
+        let missing = terms.grants.missing(&named, &subscription);
         if !missing.is_empty() {
             return Err(LoadError::NotGranted(missing));
         }
         Ok(Self(Arc::new(Loaded {
             prepared,
-            digest,
+            digest: digest.to_owned(),
+            imports,
             description,
             configuration,
             subscription,
@@ -219,6 +246,17 @@ impl Component {
         &self.0.health
     }
 
+    /// The interfaces that the plugin calls, by their names in the package: `log`, `state`, `lookup`.
+    pub fn calls(&self) -> impl Iterator<Item = &str> {
+        let imports = self.0.imports.iter().map(String::as_str);
+        imports.filter(|import| abi::OFFERED.contains(import))
+    }
+
+    /// Whether the plugin counts over windows.
+    pub(super) fn counts(&self) -> bool {
+        self.calls().any(|interface| interface == "state")
+    }
+
     /// What the plugin may reach.
     #[must_use]
     pub fn grants(&self) -> &Grants {
@@ -243,12 +281,12 @@ impl std::fmt::Debug for Component {
     }
 }
 
-fn step(step: &'static str) -> impl FnOnce(CallError) -> LoadError {
+pub(super) fn step(step: &'static str) -> impl FnOnce(CallError) -> LoadError {
     move |error| LoadError::Start { step, error }
 }
 
 /// Tells a component from what is often taken for one, by its first eight bytes.
-fn is_component(wasm: &[u8]) -> Result<(), LoadError> {
+pub(super) fn is_component(wasm: &[u8]) -> Result<(), LoadError> {
     if wasm.len() > MAX_COMPONENT_BYTES {
         return Err(LoadError::TooLarge(wasm.len()));
     }
@@ -264,7 +302,7 @@ fn is_component(wasm: &[u8]) -> Result<(), LoadError> {
     }
 }
 
-fn compile(
+pub(super) fn compile(
     engine: &Engine,
     digest: &str,
     wasm: &[u8],
@@ -289,7 +327,7 @@ fn compile(
 
 /// The interfaces that a component imports. That list is the list of what it can do, so it is checked by
 /// name before any linking.
-fn imports(
+pub(super) fn imports(
     engine: &Engine,
     component: &wasmtime::component::Component,
 ) -> Result<Vec<String>, LoadError> {
@@ -339,7 +377,7 @@ fn newer(version: &str) -> bool {
     numbers(version) > numbers(abi::VERSION)
 }
 
-fn link(
+pub(super) fn link(
     engine: &Engine,
     component: &wasmtime::component::Component,
 ) -> Result<abi::PluginPre<Guest>, LoadError> {
@@ -396,15 +434,15 @@ mod tests {
 
     #[test]
     fn only_our_own_interfaces_may_be_imported() {
-        for import in ["log", "types", "manifest"] {
+        for import in ["log", "state", "lookup", "types", "manifest"] {
             check_import(&format!("sluicegate:plugin/{import}@0.1.0")).unwrap();
         }
         let text = |import: &str| check_import(import).unwrap_err().to_string();
         assert_eq!(
             text("wasi:filesystem/types@0.2.0"),
-            "imports `wasi:filesystem/types@0.2.0`: not offered; a plugin may import only sluicegate:plugin/log@0.1.0"
+            "imports `wasi:filesystem/types@0.2.0`: not offered; a plugin may import only log, state, lookup of sluicegate:plugin@0.1.0"
         );
-        assert!(text("sluicegate:plugin/state@0.1.0").contains("not offered"));
+        assert!(text("sluicegate:plugin/network@0.1.0").contains("not offered"));
         assert!(text("sluicegate:plugins/log@0.1.0").contains("not offered"));
         assert!(text("env").contains("not offered"));
     }

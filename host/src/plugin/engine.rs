@@ -13,7 +13,11 @@ use std::{
 use anyhow::Context as _;
 use wasmtime::{Config, EngineWeak, OptLevel, Strategy};
 
-use super::cache::Cache;
+use super::{
+    cache::Cache,
+    reach::Services,
+    usage::{Meters, Usage},
+};
 
 /// The slowest the epoch ticks: while no plugin is loaded.
 const SLOWEST_TICK: Duration = Duration::from_millis(100);
@@ -35,6 +39,9 @@ pub struct Engine {
     pub(super) ticker: Ticker,
     pub(super) cache: Option<Arc<Cache>>,
     pub(super) budget: Arc<Budget>,
+    /// Of an engine that measures only.
+    pub(super) meters: Option<Arc<Meters>>,
+    pub(super) services: Services,
 }
 
 impl Engine {
@@ -45,7 +52,32 @@ impl Engine {
     /// When the folder cannot be made, belongs to another user or can be entered by one, or when the
     /// thread cannot be started.
     pub fn new(cache: Option<PathBuf>) -> anyhow::Result<Self> {
-        let wasm = wasmtime::Engine::new(&config())
+        Self::start(&config(), cache)
+    }
+
+    /// Starts an engine that counts what plugins use up, for the tools of their authors. With `fuel` it
+    /// also counts the instructions they execute: a number that repeats on every machine, and that makes
+    /// plugins slower.
+    ///
+    /// # Errors
+    /// As [`Engine::new`].
+    pub fn measuring(fuel: bool) -> anyhow::Result<Self> {
+        let mut engine = Self::start(config().consume_fuel(fuel), None)?;
+        engine.meters = Some(Arc::new(Meters::new(fuel)));
+        Ok(engine)
+    }
+
+    /// What all plugins of this engine used up so far; nothing unless it measures.
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        self.meters
+            .as_ref()
+            .map(|meters| meters.usage())
+            .unwrap_or_default()
+    }
+
+    fn start(config: &Config, cache: Option<PathBuf>) -> anyhow::Result<Self> {
+        let wasm = wasmtime::Engine::new(config)
             .map_err(anyhow::Error::from)
             .context("failed to set up the WebAssembly engine")?;
         let cache = cache.map(Cache::open).transpose()?.map(Arc::new);
@@ -55,6 +87,8 @@ impl Engine {
             ticker,
             cache,
             budget: Arc::new(Budget::new(MEMORY_BUDGET)),
+            meters: None,
+            services: Services::default(),
         })
     }
 
@@ -63,6 +97,14 @@ impl Engine {
     #[must_use]
     pub fn with_memory_budget(mut self, bytes: usize) -> Self {
         self.budget = Arc::new(Budget::new(bytes));
+        self
+    }
+
+    /// What the plugins that are loaded from now on reach through the host, where they are granted it. A
+    /// clone with other services shares all else: a trial run beside the real one has windows of its own.
+    #[must_use]
+    pub fn with_services(mut self, services: Services) -> Self {
+        self.services = services;
         self
     }
 

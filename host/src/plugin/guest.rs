@@ -7,7 +7,9 @@ use wasmtime::{ResourceLimiter, StoreContextMut, UpdateDeadline};
 use super::{
     abi::host::{log, manifest, types},
     engine::Budget,
+    grants::Grants,
     limits::Limits,
+    reach::{Reach, Services},
 };
 use crate::text::shown;
 
@@ -35,6 +37,7 @@ pub enum Denied {
 pub(super) struct Guest {
     plugin: Arc<str>,
     pub(super) meter: Meter,
+    pub(super) reach: Reach,
     time_left: Duration,
     log_lines: u32,
     log_left: u32,
@@ -54,6 +57,7 @@ impl Guest {
                 budget: Arc::clone(budget),
                 denied: None,
             },
+            reach: Reach::new(plugin, limits, &Grants::default(), &Services::default()),
             time_left: Duration::ZERO,
             log_lines: limits.log_lines,
             log_left: 0,

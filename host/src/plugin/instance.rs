@@ -6,6 +6,7 @@ use super::{
     output,
     running::{CallError, Running},
 };
+use crate::ledger::windows::EventMark;
 
 /// A running plugin, for one thread at a time.
 ///
@@ -41,14 +42,32 @@ impl Instance {
     /// See [`CallError`]; the instance is then spent, unless the plugin merely refused. The words in which
     /// a redaction plugin refuses are not passed on.
     pub fn process(&mut self, batch: &abi::Batch) -> Result<abi::Outcome, CallError> {
+        self.process_events(batch, Vec::new())
+    }
+
+    /// The same for a plugin that counts: `events` says of each row who it is and when it happened.
+    /// Without that such a plugin is told that its windows are unavailable.
+    ///
+    /// # Errors
+    /// See [`process`](Self::process).
+    pub fn process_events(
+        &mut self,
+        batch: &abi::Batch,
+        events: Vec<EventMark>,
+    ) -> Result<abi::Outcome, CallError> {
         self.batches_left = self.batches_left.saturating_sub(1);
-        let mut outcome = self.running.process(batch).map_err(|error| match error {
-            // An honest plugin may well say which text it stumbled over, and these texts are secret.
-            CallError::Refused(_) if self.component.kind() == abi::Kind::Redact => {
-                CallError::Refused("for a reason that is not shown, it may hold secrets".to_owned())
-            }
-            error => error,
-        })?;
+        let mut outcome = self
+            .running
+            .process(batch, events)
+            .map_err(|error| match error {
+                // An honest plugin may well say which text it stumbled over, and these texts are secret.
+                CallError::Refused(_) if self.component.kind() == abi::Kind::Redact => {
+                    CallError::Refused(
+                        "for a reason that is not shown, it may hold secrets".to_owned(),
+                    )
+                }
+                error => error,
+            })?;
         let promise = output::Promise {
             kind: self.component.kind(),
             plugin: self.component.name(),

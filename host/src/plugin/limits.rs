@@ -40,6 +40,17 @@ pub struct Limits {
     pub findings: usize,
     /// Log lines of one batch; more are counted, not shown. Default 100, range 0 to 10,000.
     pub log_lines: u32,
+    /// Time for one call that counts or remembers, in milliseconds, after which the answer is
+    /// `unavailable`; all such calls of one batch get four times as much. Default 50, range 1 to 60,000.
+    pub state_ms: u64,
+    /// Keys under which the plugin counts, over all workers. Default 100,000, range 1 to 10,000,000.
+    pub state_keys: u64,
+    /// Entries under all those keys. Default 1,000,000, range 1 to 100,000,000.
+    pub state_entries: u64,
+    /// Observations of one batch, and keys that it remembers. Default 10,000, range 1 to 1,000,000.
+    pub state_operations: u32,
+    /// Keys that are looked up in tables for one batch. Default 20,000, range 1 to 1,000,000.
+    pub lookup_keys: u32,
     /// An instance is replaced after at least so many batches. Default 10,000, range 1 to 10,000,000.
     pub recycle_batches_min: u64,
     /// And after so many at the latest; each instance draws its own number, so that not all are replaced
@@ -57,6 +68,11 @@ impl Default for Limits {
             output_bytes: 4 << 20,
             findings: 4_000,
             log_lines: 100,
+            state_ms: 50,
+            state_keys: 100_000,
+            state_entries: 1_000_000,
+            state_operations: 10_000,
+            lookup_keys: 20_000,
             recycle_batches_min: 10_000,
             recycle_batches_max: 20_000,
         }
@@ -85,6 +101,7 @@ impl Limits {
         );
         problems.range(&format!("{at}.findings"), self.findings, 1..=100_000);
         problems.range(&format!("{at}.log_lines"), self.log_lines, 0..=10_000);
+        self.validate_services(at, problems);
         problems.range(
             &format!("{at}.recycle_batches_min"),
             self.recycle_batches_min,
@@ -96,6 +113,27 @@ impl Limits {
             self.recycle_batches_max,
             min..=10_000_000,
         );
+    }
+
+    fn validate_services(&self, at: &str, problems: &mut Problems) {
+        problems.range(&format!("{at}.state_ms"), self.state_ms, 1..=60_000);
+        problems.range(&format!("{at}.state_keys"), self.state_keys, 1..=10_000_000);
+        problems.range(
+            &format!("{at}.state_entries"),
+            self.state_entries,
+            1..=100_000_000,
+        );
+        for (key, value) in [
+            ("state_operations", self.state_operations),
+            ("lookup_keys", self.lookup_keys),
+        ] {
+            problems.range(&format!("{at}.{key}"), value, 1..=1_000_000);
+        }
+    }
+
+    /// Time for one call that counts or remembers.
+    pub(super) fn state_time(&self) -> Duration {
+        Duration::from_millis(self.state_ms)
     }
 
     /// The deadline as it stands.
@@ -146,6 +184,11 @@ mod tests {
         let found = problems(|limits| {
             limits.deadline_ms = 9;
             limits.findings = 0;
+            limits.state_ms = 0;
+            limits.state_keys = 0;
+            limits.state_entries = 100_000_001;
+            limits.state_operations = 0;
+            limits.lookup_keys = 1_000_001;
             limits.recycle_batches_max = limits.recycle_batches_min - 1;
         });
         assert_eq!(
@@ -153,6 +196,11 @@ mod tests {
             [
                 "plugins.p.limits.deadline_ms must be between 10 and 60000, got 9",
                 "plugins.p.limits.findings must be between 1 and 100000, got 0",
+                "plugins.p.limits.state_ms must be between 1 and 60000, got 0",
+                "plugins.p.limits.state_keys must be between 1 and 10000000, got 0",
+                "plugins.p.limits.state_entries must be between 1 and 100000000, got 100000001",
+                "plugins.p.limits.state_operations must be between 1 and 1000000, got 0",
+                "plugins.p.limits.lookup_keys must be between 1 and 1000000, got 1000001",
                 "plugins.p.limits.recycle_batches_max must be between 10000 and 10000000, got 9999",
             ]
         );

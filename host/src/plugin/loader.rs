@@ -27,11 +27,27 @@ impl Loader {
     /// # Errors
     /// Names the plugin and says why it is refused.
     pub fn load(&self, name: &str, settings: &Settings) -> anyhow::Result<Component> {
-        self.checked(name, settings)
+        self.checked(&self.engine, name, settings)
             .with_context(|| format!("failed to load plugins.{name}"))
     }
 
-    fn checked(&self, name: &str, settings: &Settings) -> anyhow::Result<Component> {
+    /// Loads one plugin for a place in shadow: what it counts, it counts for itself.
+    ///
+    /// # Errors
+    /// Names the plugin and says why it is refused.
+    pub fn load_shadow(&self, name: &str, settings: &Settings) -> anyhow::Result<Component> {
+        let services = self.engine.services.in_scratch()?;
+        let engine = self.engine.clone().with_services(services);
+        self.checked(&engine, name, settings)
+            .with_context(|| format!("failed to load plugins.{name}"))
+    }
+
+    fn checked(
+        &self,
+        engine: &Engine,
+        name: &str,
+        settings: &Settings,
+    ) -> anyhow::Result<Component> {
         let path = &settings.path;
         let wasm = read(path)?;
         let digest = sha256(&[&wasm]);
@@ -47,7 +63,7 @@ impl Loader {
             .signers
             .check(path, &digest)
             .with_context(|| path.display().to_string())?;
-        let component = Component::load(&self.engine, name, &wasm, &settings.terms())?;
+        let component = Component::load(engine, name, &wasm, &settings.terms())?;
         if let Some(kind) = settings.kind {
             ensure!(
                 Kind::from(kind) == component.kind(),

@@ -16,7 +16,7 @@ const MAX_VALUES: usize = 200_000;
 
 /// Whether a plugin may be called so: lower-case letters, digits and hyphens, which need no escape in a
 /// path, a label or an identifier.
-pub(super) fn name(name: &str) -> Result<(), String> {
+pub(crate) fn name(name: &str) -> Result<(), String> {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     if name.is_empty() || name.len() > MAX_NAME || !name.bytes().all(plain) {
         return Err(format!(

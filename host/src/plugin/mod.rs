@@ -2,7 +2,8 @@
 //!
 //! [`Engine`] narrows wasmtime to what plugins need, [`Component`] is one plugin compiled, described and
 //! configured, and an [`Instance`] of it takes batches, one after the other, on one thread. A plugin can
-//! import the log and nothing else: there is no network, no file, no environment and no clock to reach.
+//! import the log and, where it is granted them, windows and tables of the host ([`Services`]); there is no
+//! network, no file, no environment and no clock to reach.
 //! What a plugin returns is checked here as far as that needs no event; after [`Instance::process`] its
 //! rows, offsets, texts, kinds and sizes can be relied on.
 
@@ -16,28 +17,35 @@ pub mod abi;
 mod added;
 mod cache;
 mod chain;
+mod compiled;
 mod component;
 mod engine;
 mod grants;
 mod guest;
 mod health;
+mod identity;
 mod instance;
 mod limits;
 mod loader;
-mod manifest;
+mod lookup;
+pub(crate) mod manifest;
 mod matcher;
 mod output;
 mod pointer;
+mod reach;
 mod report;
 mod rollout;
 mod running;
 mod seat;
+mod state;
 mod trial;
 pub mod trust;
+mod usage;
 mod verdicts;
 
 pub use chain::{ChainSlot, ChainWorker, PluginChain};
 
+pub use compiled::Compiled;
 pub use component::{Component, LoadError, MAX_COMPONENT_BYTES, Terms};
 pub use engine::Engine;
 pub use grants::Grants;
@@ -45,10 +53,12 @@ pub use guest::Denied;
 pub use instance::Instance;
 pub use limits::Limits;
 pub use loader::Loader;
+pub use reach::Services;
 pub use rollout::{Candidate, Decision, Rollout, RolloutError, Settings as ReloadSettings, Status};
 pub use running::CallError;
 pub use trial::{Comparison, Difference, Shadow, Side, Trial};
 pub use trust::Signers;
+pub use usage::Usage;
 
 /// One plugin of the chain: the section `[plugins.<name>]`. The name must be the one that the plugin
 /// gives itself.
@@ -109,6 +119,21 @@ impl From<PluginKind> for abi::Kind {
 }
 
 impl Settings {
+    /// A plugin from this file, with the defaults.
+    #[must_use]
+    pub fn of(path: &std::path::Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            sha256: None,
+            kind: None,
+            shadow: false,
+            accept_fewer_masks: None,
+            configuration: serde_json::Map::new(),
+            limits: Limits::default(),
+            grants: Grants::default(),
+        }
+    }
+
     /// Whether the host may start without this plugin: it is known not to be a redaction.
     #[must_use]
     pub fn may_be_missing(&self) -> bool {

@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::abi;
+use super::{abi, identity::identity};
 use crate::{
     columns::{Columns, Path, Projection},
-    digest::sha256,
     effects::Processed,
     finding::{EventFacts, HOST, Severity, Sighting},
     mask::{Cleaner, Mask},
@@ -199,12 +198,7 @@ fn read(
     let event_id = reader
         .raw(Fact::EventId)
         .or_else(|| reader.raw(Fact::SummaryId));
-    let hash = match &event_id {
-        Some(id) => sha256(&[id.as_bytes()]),
-        None => sha256(&[batch.event(row)]),
-    };
-    let mut identity = [0; 16];
-    identity.copy_from_slice(&hash[..16]);
+    let identity = identity(event_id.as_deref().map(str::as_bytes), batch.event(row));
     let either = |facts: &[Fact]| {
         facts
             .iter()

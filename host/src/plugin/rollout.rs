@@ -53,8 +53,10 @@ impl Settings {
 /// A plugin that is to go live.
 #[derive(Clone, Debug)]
 pub struct Candidate {
-    /// The plugin.
+    /// The plugin, as it would be live.
     pub component: Component,
+    /// The same plugin, as it is tried: see [`Loader::load_shadow`](super::Loader::load_shadow).
+    pub shadow: Component,
     /// Of a redaction plugin: goes live even where it masks less than the one before.
     pub accept_fewer_masks: bool,
 }
@@ -156,7 +158,7 @@ impl Rollout {
                 candidate: candidate.component.kind().as_str(),
             });
         }
-        let shadow = Shadow::new(candidate.component.clone());
+        let shadow = Shadow::new(candidate.shadow.clone());
         let running = Running {
             candidate,
             shadow,

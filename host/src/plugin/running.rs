@@ -8,8 +8,9 @@ use super::{
     abi,
     component::Prepared,
     guest::{Denied, Guest, tick},
+    reach::{Misuse, Reach},
 };
-use crate::text::shown;
+use crate::{ledger::windows::EventMark, text::shown};
 
 /// Handles to resources that a component may hold. The interface has no resources, so it needs none.
 const HANDLES: usize = 16;
@@ -48,7 +49,9 @@ pub(super) struct Running {
 impl Running {
     /// Instantiates, under limits from the first instruction on.
     pub(super) fn start(prepared: &Arc<Prepared>) -> Result<Self, CallError> {
-        let guest = Guest::new(&prepared.name, &prepared.limits, &prepared.engine.budget);
+        let (name, limits) = (&prepared.name, &prepared.limits);
+        let mut guest = Guest::new(name, limits, &prepared.engine.budget);
+        guest.reach = Reach::new(name, limits, &prepared.grants, &prepared.engine.services);
         let mut store = Store::new(&prepared.engine.wasm, guest);
         store.limiter(|guest| &mut guest.meter);
         store.set_max_component_handles(HANDLES);
@@ -58,6 +61,7 @@ impl Running {
 
         let allowed = prepared.limits.start();
         begin(&mut store, allowed);
+        prepared.fill(&mut store);
         let plugin = prepared.pre.instantiate(&mut store);
         store.data_mut().end();
         match plugin {
@@ -88,15 +92,27 @@ impl Running {
         subscription.map_err(|reason| CallError::Refused(shown(&reason)))
     }
 
-    /// Hands the plugin a batch.
-    pub(super) fn process(&mut self, batch: &abi::Batch) -> Result<abi::Outcome, CallError> {
+    /// Hands the plugin a batch. `events` says who the rows are, for plugins that count.
+    pub(super) fn process(
+        &mut self,
+        batch: &abi::Batch,
+        events: Vec<EventMark>,
+    ) -> Result<abi::Outcome, CallError> {
         let bytes: usize = batch.columns.iter().map(|column| column.data.len()).sum();
         let allowed = self
             .prepared
             .limits
             .allowed(batch.rows.into(), bytes as u64);
-        let outcome = self.call(allowed, |plugin, store| plugin.call_process(store, batch))?;
-        outcome.map_err(|reason| CallError::Refused(shown(&reason)))
+        let prepared = Arc::clone(&self.prepared);
+        self.store.data_mut().reach.begin(batch.rows, events);
+        let outcome = self.call(allowed, |plugin, store| {
+            let started = prepared.fill(store);
+            let outcome = plugin.call_process(&mut *store, batch)?;
+            prepared.measured(started.as_ref(), batch.rows, store);
+            Ok(outcome)
+        });
+        self.store.data_mut().reach.end();
+        outcome?.map_err(|reason| CallError::Refused(shown(&reason)))
     }
 
     /// Linear memory held now, in bytes.
@@ -123,6 +139,7 @@ impl Running {
         }
         self.entered = true;
         begin(&mut self.store, allowed);
+        self.prepared.fill(&mut self.store);
         let result = enter(&self.plugin, &mut self.store);
         self.store.data_mut().end();
         let value = result.map_err(|error| {
@@ -142,6 +159,9 @@ fn begin(store: &mut Store<Guest>, allowed: Duration) {
 /// Why a call did not come back with a value, or the engine's text where it was not the guest's code that
 /// ended it.
 fn cause(error: &wasmtime::Error, guest: &Guest, allowed: Duration) -> Result<CallError, String> {
+    if let Some(Misuse(what)) = error.downcast_ref() {
+        return Ok(CallError::BadOutput(what.clone()));
+    }
     match (error.downcast_ref::<Trap>(), guest.meter.denied()) {
         (Some(Trap::Interrupt), _) => Ok(CallError::Deadline(allowed)),
         (_, Some(denied)) => Ok(CallError::OutOfMemory(denied)),

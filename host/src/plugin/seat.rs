@@ -9,7 +9,7 @@ use super::{
     added::{Added, AddedColumns},
     chain::{Link, Run},
 };
-use crate::mask::is_detector;
+use crate::{ledger::windows::EventMark, mask::is_detector};
 
 /// Events that one plugin may fail on in one batch before the rest of the batch counts as failed too.
 const MAX_POISON: usize = 4;
@@ -56,7 +56,7 @@ impl Seat {
             if rows.is_empty() {
                 continue;
             }
-            match self.call(link, &run.input(link, rows, added)) {
+            match self.call(link, &run.input(link, rows, added), run.marks(link, rows)) {
                 Ok(outcome) => {
                     self.failures = 0;
                     answer.parts.push((rows.to_vec(), outcome));
@@ -98,7 +98,12 @@ impl Seat {
         answer
     }
 
-    fn call(&mut self, link: &Link, input: &abi::Batch) -> Result<abi::Outcome, CallError> {
+    fn call(
+        &mut self,
+        link: &Link,
+        input: &abi::Batch,
+        events: Vec<EventMark>,
+    ) -> Result<abi::Outcome, CallError> {
         if self.instance.as_ref().is_some_and(Instance::is_spent) {
             self.instance = None;
         }
@@ -107,7 +112,7 @@ impl Seat {
         }
         let instance = self.instance.as_mut().expect("made above");
         let outcome = instance
-            .process(input)
+            .process_events(input, events)
             .and_then(|outcome| checked(link, input.rows, outcome));
         if outcome.is_err() {
             // Whatever it was, the next batch meets a healthy instance.

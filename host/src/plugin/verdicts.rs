@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     columns::{Columns, Kind, Path},
-    effects::{Fate, Processed, Withheld},
+    effects::{Failure, Fate, Processed, Withheld},
     event::EventBatch,
     json,
     mask::{Cleaner, Mask},
@@ -20,19 +20,16 @@ use crate::{
 /// Which plugins failed on which rows without harm to them: enrichment, detection and filters.
 #[derive(Debug, Default)]
 pub(super) struct Marks {
-    /// Row, and the plugin that failed on it.
-    failed: Vec<(u32, String)>,
+    /// Row, the plugin that failed on it, and how.
+    failed: Vec<(u32, String, String)>,
 }
 
 impl Marks {
     pub(super) fn note(&mut self, link: &Link, answer: &Answer) {
         if link.component.kind() != Stage::Redact {
-            self.failed.extend(
-                answer
-                    .failed
-                    .iter()
-                    .map(|(row, _)| (*row, link.name().to_owned())),
-            );
+            let failed = answer.failed.iter();
+            self.failed
+                .extend(failed.map(|(row, error)| (*row, link.name().to_owned(), error.clone())));
         }
         if let Some((_, error)) = answer.failed.first() {
             tracing::warn!(
@@ -169,6 +166,7 @@ pub(super) fn finish(
     for withheld in &verdicts.withheld {
         processed.fates[withheld.row] = Fate::Withhold;
     }
+    processed.failures = failures(marks, &verdicts.withheld);
     processed.withheld = verdicts.withheld;
 
     let mut reports = Vec::new();
@@ -209,6 +207,26 @@ pub(super) fn finish(
     processed
 }
 
+/// Every failure, in the order of rows.
+fn failures(marks: &Marks, withheld: &[Withheld]) -> Vec<Failure> {
+    let failed = |row: usize, plugin: &str, error: &str| Failure {
+        row,
+        plugin: plugin.to_owned(),
+        error: error.to_owned(),
+    };
+    let marked = marks
+        .failed
+        .iter()
+        .map(|(row, plugin, error)| failed(*row as usize, plugin, error));
+    let withheld = withheld.iter().map(|withheld| {
+        let name = withheld.plugin.split('@').next().unwrap_or_default();
+        failed(withheld.row, name, &withheld.error)
+    });
+    let mut failures: Vec<Failure> = marked.chain(withheld).collect();
+    failures.sort_by_key(|failure| failure.row);
+    failures
+}
+
 /// Writes the `sluicegate` member of every row.
 fn members(
     processed: &mut Processed,
@@ -229,7 +247,7 @@ fn members(
         let row_number = number(row);
         let found = slice_of(&sightings, |(at, _)| number(*at), row_number);
         let masked = slice_of(covered, |(at, ..)| *at, row_number);
-        let failed = slice_of(&failed, |(at, _)| *at, row_number);
+        let failed = slice_of(&failed, |(at, ..)| *at, row_number);
         processed.push_member(row, |out| {
             for added in added {
                 added.write(row, &cleaner, out);
@@ -249,7 +267,7 @@ fn members(
                 json::quote_into(&mask.detector, out);
                 out.push(b'}');
             });
-            list(out, "failed", failed, |(_, plugin), out| {
+            list(out, "failed", failed, |(_, plugin, _), out| {
                 json::quote_into(plugin, out);
             });
         });

@@ -5,7 +5,7 @@ pub mod directory;
 pub mod layout;
 pub mod notification;
 #[cfg(feature = "sqs")]
-mod object;
+pub mod object;
 pub mod records;
 #[cfg(feature = "sqs")]
 pub mod sqs;

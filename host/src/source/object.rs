@@ -35,7 +35,7 @@ const MISSING_PAUSE: Duration = Duration::from_millis(200);
 
 /// The buckets that may be read.
 #[derive(Debug)]
-pub(super) struct Objects {
+pub struct Objects {
     buckets: HashMap<String, Bucket>,
     config: Builder,
 }
@@ -71,7 +71,62 @@ impl Objects {
         }
     }
 
-    pub(super) async fn open(&self, reference: &ObjectRef) -> Result<OpenObject, OpenError> {
+    /// The buckets of a source, without its queue; credentials are those of the environment.
+    pub async fn connect(settings: &Settings) -> Self {
+        let mut loader = aws_config::defaults(aws_config::BehaviorVersion::latest())
+            .region(Region::new(settings.region.clone()));
+        if let Some(url) = &settings.endpoint_url {
+            loader = loader.endpoint_url(url);
+        }
+        Self::new(settings, &loader.load().await)
+    }
+
+    /// Every object under a prefix, with its size in stored bytes, in the order of S3.
+    ///
+    /// # Errors
+    /// When the bucket is not among those that may be read, or S3 refuses.
+    pub async fn list(&self, bucket: &str, prefix: &str) -> anyhow::Result<Vec<(ObjectRef, u64)>> {
+        let about = self.buckets.get(bucket).ok_or_else(|| {
+            anyhow!(
+                "bucket {} is not among those that may be read",
+                shown(bucket)
+            )
+        })?;
+        let mut pages = about
+            .client()
+            .list_objects_v2()
+            .bucket(bucket)
+            .prefix(prefix)
+            .expected_bucket_owner(&about.owner)
+            .into_paginator()
+            .send();
+        let mut all = Vec::new();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| {
+                anyhow!("{}", told(&error)).context(format!(
+                    "failed to list s3://{}/{}",
+                    shown(bucket),
+                    shown(prefix)
+                ))
+            })?;
+            for object in page.contents.unwrap_or_default() {
+                let size = object.size.and_then(|size| u64::try_from(size).ok());
+                let reference = ObjectRef {
+                    bucket: bucket.to_owned(),
+                    key: object.key.unwrap_or_default(),
+                    version: None,
+                };
+                all.push((reference, size.unwrap_or_default()));
+            }
+        }
+        Ok(all)
+    }
+
+    /// Opens an object.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub async fn open(&self, reference: &ObjectRef) -> Result<OpenObject, OpenError> {
         let refused = |why: &str| {
             OpenError::Denied(anyhow!("failed to read {}: {why}", shown(&reference.url())))
         };

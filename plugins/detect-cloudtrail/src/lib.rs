@@ -9,14 +9,15 @@ mod rules;
 use calls::Call;
 use rules::Rule;
 use sluicegate_plugin::{
-    Batch, Field, Finding, Output, Plugin, PluginKind, Row, Severity, Subscription,
+    Batch, Field, Finding, Output, Process, Row, Severity, Subscription, configuration, plugin,
 };
 
 /// What the operator may set.
-#[derive(Clone, Copy, Debug, serde::Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[configuration]
+#[serde(default)]
 pub struct Config {
-    /// Matches of one rule by one principal within so many seconds are one finding; 60 to 86,400.
+    /// Matches of one rule by one principal within so many seconds are one finding.
+    #[schemars(range(min = 60, max = 86400))]
     pub window_s: u32,
 }
 
@@ -27,69 +28,61 @@ impl Default for Config {
 }
 
 /// The plugin with the fields it reads.
+#[plugin(detect)]
 #[derive(Debug)]
 pub struct DetectCloudtrail {
-    window_s: u32,
+    #[config]
+    config: Config,
+    #[field("/eventSource")]
     source: Field,
+    #[field("/eventName")]
     name: Field,
+    #[field("/errorCode")]
     error: Field,
+    #[field("/eventType")]
     event_type: Field,
+    #[field("/userIdentity/type")]
     identity_type: Field,
+    #[field("/userIdentity/invokedBy")]
     invoked_by: Field,
+    #[field("/userIdentity/arn")]
     arn: Field,
+    #[field("/userIdentity/sessionContext/sessionIssuer/arn")]
     issuer: Field,
+    #[field("/userIdentity/accountId")]
     account: Field,
+    #[field("/recipientAccountId")]
     recipient: Field,
+    #[field("/responseElements/ConsoleLogin")]
     login: Field,
+    #[field("/additionalEventData/MFAUsed")]
     mfa: Field,
+    #[field("/requestParameters/bucketName")]
     bucket: Field,
+    #[field("/requestParameters/policyArn")]
     policy: Field,
+    #[field("/requestParameters/userName")]
     user: Field,
+    #[field("/requestParameters/roleName")]
     role: Field,
+    #[field("/requestParameters/groupName")]
     group: Field,
+    #[field("/requestParameters/name")]
     trail: Field,
+    #[field("/requestParameters/insightSelectors")]
     insights: Field,
+    #[field("/requestParameters/trailName")]
     selector_trail: Field,
 }
 
-impl Plugin for DetectCloudtrail {
-    const NAME: &'static str = "detect-cloudtrail";
-    const VERSION: &'static str = env!("CARGO_PKG_VERSION");
-    const KIND: PluginKind = PluginKind::Detect;
-    const CONFIGURATION: &'static str = r#"{"type":"object","additionalProperties":false,"properties":{"window_s":{"type":"integer","minimum":60,"maximum":86400,"default":3600,"description":"Matches of one rule by one principal within so many seconds are one finding."}}}"#;
-    type Config = Config;
-
-    fn configure(config: Config) -> Result<(Self, Subscription), String> {
-        if !(60..=86_400).contains(&config.window_s) {
+impl Process for DetectCloudtrail {
+    fn configure(&mut self, wanted: &mut Subscription) -> Result<(), String> {
+        let window_s = self.config.window_s;
+        if !(60..=86_400).contains(&window_s) {
             return Err(format!(
-                "window_s must be between 60 and 86400, got {}",
-                config.window_s
+                "window_s must be between 60 and 86400, got {window_s}"
             ));
         }
-        let mut wanted = Subscription::new();
-        let plugin = Self {
-            window_s: config.window_s,
-            source: wanted.field("eventSource"),
-            name: wanted.field("eventName"),
-            error: wanted.field("errorCode"),
-            event_type: wanted.field("eventType"),
-            identity_type: wanted.field("userIdentity.type"),
-            invoked_by: wanted.field("userIdentity.invokedBy"),
-            arn: wanted.field("userIdentity.arn"),
-            issuer: wanted.field("userIdentity.sessionContext.sessionIssuer.arn"),
-            account: wanted.field("userIdentity.accountId"),
-            recipient: wanted.field("recipientAccountId"),
-            login: wanted.field("responseElements.ConsoleLogin"),
-            mfa: wanted.field("additionalEventData.MFAUsed"),
-            bucket: wanted.field("requestParameters.bucketName"),
-            policy: wanted.field("requestParameters.policyArn"),
-            user: wanted.field("requestParameters.userName"),
-            role: wanted.field("requestParameters.roleName"),
-            group: wanted.field("requestParameters.groupName"),
-            trail: wanted.field("requestParameters.name"),
-            insights: wanted.field("requestParameters.insightSelectors"),
-            selector_trail: wanted.field("requestParameters.trailName"),
-        };
         for (source, names) in calls::WATCHED {
             wanted
                 .clause()
@@ -97,8 +90,8 @@ impl Plugin for DetectCloudtrail {
                 .one_of("eventName", names);
         }
         wanted.clause().present("errorCode");
-        wanted.clause().one_of("userIdentity.type", &["Root"]);
-        Ok((plugin, wanted))
+        wanted.clause().one_of("/userIdentity/type", &["Root"]);
+        Ok(())
     }
 
     fn process(&self, batch: &Batch<'_>, out: &mut Output) -> Result<(), String> {
@@ -202,7 +195,7 @@ impl DetectCloudtrail {
         let finding = Finding::new(rule.id, rule.title, rule.severity)
             .description(rule.description)
             .entity(self.principal(row))
-            .window_s(self.window_s)
+            .window_s(self.config.window_s)
             .attribute("technique", rule.technique)
             .attribute("types", rule.types);
         about(row, finding, "errorCode", self.error)
@@ -228,5 +221,3 @@ impl DetectCloudtrail {
 fn about(row: Row<'_>, finding: Finding, name: &str, field: Field) -> Finding {
     finding.attribute(name, row.str(field).unwrap_or_default())
 }
-
-sluicegate_plugin::export!(DetectCloudtrail);

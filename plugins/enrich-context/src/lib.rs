@@ -17,53 +17,39 @@ mod actor;
 mod network;
 
 use actor::Identity;
-use sluicegate_plugin::{
-    Batch, Column, Field, NoConfig, Output, Plugin, PluginKind, Row, Subscription,
-};
+use sluicegate_plugin::{Batch, Column, Field, Output, Process, Row, plugin};
 
 /// The plugin with the fields it reads.
+#[plugin(enrich)]
 #[derive(Debug)]
 pub struct EnrichContext {
+    #[field("/userIdentity/type")]
     kind: Field,
+    #[field("/userIdentity/arn")]
     arn: Field,
+    #[field("/userIdentity/principalId")]
     principal_id: Field,
+    #[field("/userIdentity/accountId")]
     account: Field,
+    #[field("/userIdentity/userName")]
     user_name: Field,
+    #[field("/userIdentity/invokedBy")]
     invoked_by: Field,
+    #[field("/userIdentity/sessionContext/sessionIssuer/arn")]
     issuer: Field,
+    #[field("/userIdentity/identityProvider")]
     provider: Field,
+    #[field("/userIdentity/sessionContext/webIdFederationData/federatedProvider")]
     web_provider: Field,
+    #[field("/userIdentity/sessionContext/attributes/mfaAuthenticated")]
     mfa: Field,
+    #[field("/additionalEventData/MFAUsed")]
     login_mfa: Field,
+    #[field("/sourceIPAddress")]
     address: Field,
 }
 
-impl Plugin for EnrichContext {
-    const NAME: &'static str = "enrich-context";
-    const VERSION: &'static str = env!("CARGO_PKG_VERSION");
-    const KIND: PluginKind = PluginKind::Enrich;
-    type Config = NoConfig;
-
-    fn configure(_: NoConfig) -> Result<(Self, Subscription), String> {
-        let mut wanted = Subscription::new();
-        let plugin = Self {
-            kind: wanted.field("userIdentity.type"),
-            arn: wanted.field("userIdentity.arn"),
-            principal_id: wanted.field("userIdentity.principalId"),
-            account: wanted.field("userIdentity.accountId"),
-            user_name: wanted.field("userIdentity.userName"),
-            invoked_by: wanted.field("userIdentity.invokedBy"),
-            issuer: wanted.field("userIdentity.sessionContext.sessionIssuer.arn"),
-            provider: wanted.field("userIdentity.identityProvider"),
-            web_provider: wanted
-                .field("userIdentity.sessionContext.webIdFederationData.federatedProvider"),
-            mfa: wanted.field("userIdentity.sessionContext.attributes.mfaAuthenticated"),
-            login_mfa: wanted.field("additionalEventData.MFAUsed"),
-            address: wanted.field("sourceIPAddress"),
-        };
-        Ok((plugin, wanted))
-    }
-
+impl Process for EnrichContext {
     fn process(&self, batch: &Batch<'_>, out: &mut Output) -> Result<(), String> {
         let mut columns = Columns {
             kind: out.column("/actor/kind"),
@@ -145,8 +131,6 @@ fn put(column: &mut Column, row: Row<'_>, text: &[u8]) {
         column.bytes(row, text);
     }
 }
-
-sluicegate_plugin::export!(EnrichContext);
 
 #[cfg(test)]
 mod tests {

@@ -18,45 +18,32 @@ mod walk;
 
 use detector::Detector;
 use secrets::Found;
-use sluicegate_plugin::{
-    Batch, Field, Finding, NoConfig, Output, Plugin, PluginKind, Row, Subscription,
-};
+use sluicegate_plugin::{Batch, Field, Finding, Output, Process, Row, plugin};
 
 /// Matches within so many seconds of event time are one finding.
 const WINDOW_S: u32 = 3600;
 
 /// The plugin with the fields it reads.
+#[plugin(redact)]
 #[derive(Debug)]
 pub struct RedactionCheck {
+    #[field("")]
     event: Field,
+    #[field("/eventSource")]
     source: Field,
+    #[field("/eventName")]
     name: Field,
+    #[field("/userIdentity/arn")]
     arn: Field,
+    #[field("/userIdentity/sessionContext/sessionIssuer/arn")]
     issuer: Field,
+    #[field("/userIdentity/accountId")]
     account: Field,
+    #[field("/recipientAccountId")]
     recipient: Field,
 }
 
-impl Plugin for RedactionCheck {
-    const NAME: &'static str = "redaction-check";
-    const VERSION: &'static str = env!("CARGO_PKG_VERSION");
-    const KIND: PluginKind = PluginKind::Redact;
-    type Config = NoConfig;
-
-    fn configure(_: NoConfig) -> Result<(Self, Subscription), String> {
-        let mut wanted = Subscription::new();
-        let plugin = Self {
-            event: wanted.field(""),
-            source: wanted.field("eventSource"),
-            name: wanted.field("eventName"),
-            arn: wanted.field("userIdentity.arn"),
-            issuer: wanted.field("userIdentity.sessionContext.sessionIssuer.arn"),
-            account: wanted.field("userIdentity.accountId"),
-            recipient: wanted.field("recipientAccountId"),
-        };
-        Ok((plugin, wanted))
-    }
-
+impl Process for RedactionCheck {
     fn process(&self, batch: &Batch<'_>, out: &mut Output) -> Result<(), String> {
         for row in batch.rows() {
             let (event, source) = (row.bytes(self.event), row.bytes(self.source));
@@ -105,5 +92,3 @@ impl RedactionCheck {
         present.find(|text| !text.is_empty()).unwrap_or("unknown")
     }
 }
-
-sluicegate_plugin::export!(RedactionCheck);

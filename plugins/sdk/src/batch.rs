@@ -2,12 +2,19 @@
 
 use crate::{
     bindings::{Batch as Raw, sluicegate::plugin::types::Column},
-    pointer,
+    subscription::Places,
 };
 
 /// A field that was asked for in `configure`; what rows are read by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Field(pub(crate) usize);
+pub struct Field {
+    pub(crate) column: usize,
+    /// The column of the member with the whole dotted name; [`NO_COLUMN`] where the name can mean none.
+    pub(crate) literal: usize,
+}
+
+/// No batch has so many columns.
+pub(crate) const NO_COLUMN: usize = usize::MAX;
 
 /// What a value is. The numbers are those of the interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +30,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    fn of(number: u8) -> Self {
+    pub(crate) fn of(number: u8) -> Self {
         match number {
             1 => Self::Null,
             2 => Self::String,
@@ -38,20 +45,25 @@ impl Kind {
 
 /// Names a field of a row: a [`Field`], or its path for where speed does not matter.
 pub trait Select {
-    /// Position of the field's column, if it was asked for.
-    fn column(self, fields: &[String]) -> Option<usize>;
+    /// The field, if it was asked for.
+    fn find(self, fields: &[String]) -> Option<Field>;
 }
 
 impl Select for Field {
-    fn column(self, _: &[String]) -> Option<usize> {
-        Some(self.0)
+    fn find(self, _: &[String]) -> Option<Field> {
+        Some(self)
     }
 }
 
 impl Select for &str {
-    fn column(self, fields: &[String]) -> Option<usize> {
-        let path = pointer(self);
-        fields.iter().position(|field| *field == path)
+    fn find(self, fields: &[String]) -> Option<Field> {
+        let places = Places::of(self);
+        let position = |path: &String| fields.iter().position(|field| field == path);
+        let literal = places.literal.as_ref().and_then(position);
+        Some(Field {
+            column: position(&places.path)?,
+            literal: literal.unwrap_or(NO_COLUMN),
+        })
     }
 }
 
@@ -165,8 +177,29 @@ impl<'a> Row<'a> {
         }
     }
 
+    #[inline]
     fn column(self, field: impl Select) -> Option<&'a Column> {
-        self.batch.raw.columns.get(field.column(self.batch.fields)?)
+        let field = field.find(self.batch.fields)?;
+        let columns = &self.batch.raw.columns;
+        let nested = columns.get(field.column)?;
+        if field.literal == NO_COLUMN {
+            return Some(nested);
+        }
+        let literal = columns.get(field.literal)?;
+        Some(self.either(literal, nested))
+    }
+
+    /// The literal member, unless it says nothing where the nested one does. Out of line, so that the
+    /// common case stays small.
+    #[cold]
+    fn either(self, literal: &'a Column, nested: &'a Column) -> &'a Column {
+        let kind = |column: &Column| column.kinds.get(self.index as usize).copied().unwrap_or(0);
+        let says_more = kind(nested) > 1 || kind(literal) == 0;
+        if kind(literal) <= 1 && says_more {
+            nested
+        } else {
+            literal
+        }
     }
 
     fn slice(self, column: &'a Column) -> &'a [u8] {

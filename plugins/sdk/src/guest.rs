@@ -14,7 +14,7 @@ pub fn describe<P: Plugin>() -> Description {
         name: P::NAME.to_owned(),
         version: P::VERSION.to_owned(),
         kind: P::KIND,
-        configuration: P::CONFIGURATION.to_owned(),
+        configuration: P::schema(),
     }
 }
 

@@ -2,24 +2,22 @@
 //! fields, runs it, and shows what it said.
 //!
 //! ```
-//! # use sluicegate_plugin::{Batch, NoConfig, Output, Plugin, PluginKind, Subscription, testing::Kit};
+//! # use sluicegate_plugin::{Batch, Output, Process, plugin, testing::Kit};
+//! # #[plugin(filter)]
 //! # struct Everything;
-//! # impl Plugin for Everything {
-//! #     const NAME: &'static str = "everything";
-//! #     const VERSION: &'static str = "1.0.0";
-//! #     const KIND: PluginKind = PluginKind::Filter;
-//! #     type Config = NoConfig;
-//! #     fn configure(_: NoConfig) -> Result<(Self, Subscription), String> {
-//! #         Ok((Self, Subscription::new()))
-//! #     }
+//! # impl Process for Everything {
 //! #     fn process(&self, batch: &Batch<'_>, out: &mut Output) -> Result<(), String> {
 //! #         batch.rows().for_each(|row| out.drop(row));
 //! #         Ok(())
 //! #     }
 //! # }
+//! # fn main() {
 //! let seen = Kit::<Everything>::new("{}").run(&[r#"{"eventName":"DeleteTrail"}"#]);
 //! assert!(seen.dropped(0));
+//! # }
 //! ```
+
+pub(crate) mod world;
 
 use std::{cell::RefCell, collections::BTreeMap};
 
@@ -37,6 +35,7 @@ use crate::{
     },
     guest::Configured,
 };
+use world::World;
 
 /// The clock of every batch of the kit: 2024-01-01T00:00:00Z in milliseconds.
 pub const NOW_MS: u64 = 1_704_067_200_000;
@@ -60,6 +59,7 @@ pub fn logged() -> Vec<String> {
 pub struct Kit<P> {
     configured: Configured<P>,
     subscription: Subscription,
+    world: RefCell<World>,
 }
 
 impl<P: Plugin> Kit<P> {
@@ -81,7 +81,20 @@ impl<P: Plugin> Kit<P> {
         Ok(Self {
             configured,
             subscription,
+            world: RefCell::default(),
         })
+    }
+
+    /// Gives the plugin a table: rows of key, field and text, found by exactly their key.
+    #[must_use]
+    pub fn with_table(self, name: &str, rows: &[(&str, &str, &str)]) -> Self {
+        self.world.borrow_mut().add_table(name, rows);
+        self
+    }
+
+    /// Makes windows and tables unavailable, or available again with all that was counted.
+    pub fn set_unavailable(&self, unavailable: bool) {
+        self.world.borrow_mut().unavailable = unavailable;
     }
 
     /// Runs events, each the text of one JSON object, as one batch.
@@ -103,7 +116,10 @@ impl<P: Plugin> Kit<P> {
     /// When an event is not JSON.
     pub fn try_run(&self, events: &[&str]) -> Result<Seen, String> {
         let batch = self.batch(events);
-        let outcome = self.configured.process(&batch.0)?;
+        let marks = batch.1.iter().map(|&event| world::mark(events[event]));
+        let outcome = World::around(&self.world, marks.collect(), || {
+            self.configured.process(&batch.0)
+        })?;
         Ok(Seen {
             outcome,
             events: batch.1,
@@ -427,5 +443,45 @@ mod tests {
             columns: Vec::new(),
         };
         assert!(kit.process(&batch).is_err());
+    }
+
+    #[test]
+    fn a_dotted_name_means_the_member_of_that_very_name_first() {
+        struct Dots(Field);
+        impl Plugin for Dots {
+            const NAME: &'static str = "dots";
+            const VERSION: &'static str = "1.0.0";
+            const KIND: PluginKind = PluginKind::Detect;
+            type Config = NoConfig;
+
+            fn configure(_: NoConfig) -> Result<(Self, crate::Subscription), String> {
+                let mut wanted = crate::Subscription::new();
+                let field = wanted.field("a.b");
+                wanted.clause().present("a.b");
+                Ok((Self(field), wanted))
+            }
+
+            fn process(&self, batch: &Batch<'_>, out: &mut Output) -> Result<(), String> {
+                for row in batch.rows() {
+                    assert_eq!(row.kind(self.0), row.kind("a.b"));
+                    let text = String::from_utf8_lossy(row.bytes(self.0));
+                    out.find(row, crate::Finding::new(&text, "", Severity::Low));
+                }
+                Ok(())
+            }
+        }
+        let seen = Kit::<Dots>::new("{}").run(&[
+            r#"{"a":{"b":"nested"}}"#,
+            r#"{"a.b":"literal","a":{"b":"nested"}}"#,
+            r#"{"a.b":null,"a":{"b":"nested"}}"#,
+            r#"{"a.b":7}"#,
+            r#"{"a":{"c":1}}"#,
+        ]);
+        let rules: Vec<&str> = seen
+            .findings()
+            .map(|(_, found)| found.rule.as_str())
+            .collect();
+        assert_eq!(rules, ["nested", "literal", "nested", "7"]);
+        assert_eq!(seen.matched(), [0, 1, 2, 3]);
     }
 }

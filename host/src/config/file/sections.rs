@@ -12,7 +12,7 @@ use super::{
     load::{self, Sections},
     strict::Node,
 };
-use crate::{findings, mask, pipeline, plugin, sink, source};
+use crate::{findings, lookup, mask, pipeline, plugin, sink, source};
 
 /// A whole configuration whose values have all been checked.
 #[derive(Clone, Debug)]
@@ -21,6 +21,8 @@ pub struct Config {
     pub source: Source,
     /// `[plugins.<name>]`: what looks at every event. Default: none.
     pub plugins: BTreeMap<String, plugin::Settings>,
+    /// `[tables.<name>]`: what plugins may look up in. Default: none.
+    pub tables: BTreeMap<String, lookup::Settings>,
     /// `[sinks.<name>]`: where the results go. At least one.
     pub sinks: BTreeMap<String, Sink>,
     /// `[ledger]`: what the host remembers.
@@ -125,7 +127,8 @@ impl PluginCache {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Ledger {
-    /// `SQLite` file; its folder is made where it is missing. Default `state/ledger.sqlite`.
+    /// `SQLite` file; its folder is made where it is missing. What plugins count lies beside it, in a file
+    /// whose name has `-windows` after the stem. Default `state/ledger.sqlite`.
     pub path: PathBuf,
 }
 
@@ -143,6 +146,18 @@ impl Ledger {
         if self.path.as_os_str().is_empty() {
             problems.push(format!("{at}.path must name a file, got nothing"));
         }
+    }
+
+    /// Where the windows of plugins lie: `ledger-windows.sqlite` beside `ledger.sqlite`.
+    #[must_use]
+    pub fn windows_path(&self) -> PathBuf {
+        let mut name = self.path.file_stem().unwrap_or_default().to_owned();
+        name.push("-windows");
+        if let Some(extension) = self.path.extension() {
+            name.push(".");
+            name.push(extension);
+        }
+        self.path.with_file_name(name)
     }
 }
 
@@ -237,6 +252,10 @@ impl Config {
         let plugins = sections.take_each("plugins", |sections, at, node| {
             sections.read(at, node, plugin::Settings::validate)
         });
+        let tables = sections.take_each("tables", |sections, at, node| {
+            sections.read(at, node, lookup::Settings::validate)
+        });
+        granted_tables(&mut sections, &plugins, &tables);
         let named = sections.names_any("sinks");
         let sinks = sections.take_each("sinks", sink_of);
         if !named {
@@ -278,6 +297,7 @@ impl Config {
             ) if problems.is_empty() => Ok(Self {
                 source,
                 plugins,
+                tables,
                 sinks,
                 ledger,
                 store,
@@ -289,6 +309,25 @@ impl Config {
                 plugin_cache,
             }),
             _ => Err(problems),
+        }
+    }
+}
+
+/// Reports every table that a plugin is granted and that does not exist.
+fn granted_tables(
+    sections: &mut Sections,
+    plugins: &BTreeMap<String, plugin::Settings>,
+    tables: &BTreeMap<String, lookup::Settings>,
+) {
+    for (name, plugin) in plugins {
+        for table in &plugin.grants.lookup {
+            if !tables.contains_key(table) && !table.is_empty() {
+                sections.problems.push(format!(
+                    "plugins.{name}.grants.lookup names a table `{}`, and there is no sound [tables.{}]",
+                    crate::text::shown(table),
+                    crate::text::shown(table)
+                ));
+            }
         }
     }
 }
@@ -417,6 +456,27 @@ mod tests {
     }
 
     #[test]
+    fn a_plugin_is_granted_only_tables_that_exist() {
+        let toml = format!(
+            "{SMALL}[plugins.p]\npath = 'p.wasm'\ngrants = {{ lookup = ['nets', 'other'] }}\n[tables.nets]\npath = 'n.csv'\nformat = 'csv'\nkey = 'net'\nmatch = 'network'\n"
+        );
+        assert_eq!(
+            problems(&toml),
+            ["plugins.p.grants.lookup names a table `other`, and there is no sound [tables.other]"]
+        );
+    }
+
+    #[test]
+    fn windows_lie_beside_the_ledger() {
+        let beside = |path: &str| Ledger { path: path.into() }.windows_path();
+        assert_eq!(
+            beside("state/ledger.sqlite"),
+            Path::new("state/ledger-windows.sqlite")
+        );
+        assert_eq!(beside("ledger"), Path::new("ledger-windows"));
+    }
+
+    #[test]
     fn nothing_at_all_names_what_is_needed() {
         let problems = problems("");
         assert!(
@@ -451,6 +511,7 @@ mod tests {
         assert_eq!(plain.plugin_cache, full.plugin_cache);
         assert_eq!(plain.ledger, full.ledger);
         assert_eq!(plain.plugins, full.plugins);
+        assert_eq!(plain.tables, full.tables);
         assert_eq!(format!("{:?}", plain.sinks), format!("{:?}", full.sinks));
         assert_eq!(plain.source, full.source);
         assert_eq!(plain.store.folder(), full.store.folder());
