@@ -1,10 +1,10 @@
 //! The tools for those who write plugins, as processes in an empty folder.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use std::{fs, os::unix::fs::PermissionsExt as _};
+use std::{ffi::OsString, fs, os::unix::fs::PermissionsExt as _};
 
 use sluicegate_tests::{
-    authoring::{Ended, Workshop},
+    authoring::{Ended, Workshop, end},
     host::root,
     shelf::gzip,
 };
