@@ -68,7 +68,10 @@ impl Workshop {
         let binary = binary();
         let own = binary.parent().expect("a program lies in a folder");
         let inherited = std::env::var_os("PATH").unwrap_or_default();
-        let paths = [PathBuf::from(own)]
+        // Where the tool that makes components of Python is installed.
+        let python = root().join(".venv/bin");
+        let python = python.canonicalize().expect("`make setup` makes .venv");
+        let paths = [PathBuf::from(own), python]
             .into_iter()
             .chain(std::env::split_paths(&inherited));
         let kept = root().join("target/tmp/authoring-target");

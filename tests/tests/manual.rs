@@ -109,11 +109,11 @@ impl Reader {
     }
 }
 
-#[test]
-fn every_block_of_the_manual_does_what_it_says() {
-    let page = fs::read_to_string(root().join("docs/writing-plugins.md")).unwrap();
+/// Follows a page that has at least so many blocks.
+fn follow(page: &str, at_least: usize) {
+    let page = fs::read_to_string(root().join("docs").join(page)).unwrap();
     let blocks = blocks(&page);
-    assert!(blocks.len() > 20, "only {} blocks were found", blocks.len());
+    assert!(blocks.len() >= at_least, "only {} blocks", blocks.len());
     let shop = Workshop::new();
     let mut reader = Reader {
         folder: shop.folder().to_owned(),
@@ -123,6 +123,21 @@ fn every_block_of_the_manual_does_what_it_says() {
     for block in &blocks {
         reader.follow(block);
     }
+}
+
+#[test]
+fn every_block_of_the_manual_does_what_it_says() {
+    follow("writing-plugins.md", 20);
+}
+
+#[test]
+fn every_block_about_python_does_what_it_says() {
+    follow("writing-plugins-python.md", 6);
+}
+
+#[test]
+fn every_block_about_state_and_lookup_does_what_it_says() {
+    follow("writing-plugins-state.md", 9);
 }
 
 #[test]
