@@ -507,3 +507,50 @@ fn what_is_no_component_is_named_for_what_it_is() {
     assert_eq!(missing.code, 64);
     holds(&missing.errors, &["failed to read missing.wasm"]);
 }
+
+/// A `PATH` on which the tool that builds plugins in Python is found, or is not.
+fn path_with_python(tool: bool) -> OsString {
+    let own = root().join(".venv/bin").canonicalize().unwrap();
+    let inherited = std::env::var_os("PATH").unwrap_or_default();
+    let others = std::env::split_paths(&inherited);
+    let mut paths: Vec<_> = others.filter(|path| *path != own).collect();
+    if tool {
+        paths.insert(0, own);
+    }
+    std::env::join_paths(paths).unwrap()
+}
+
+#[test]
+fn a_project_in_python_passes_its_own_tests_as_it_is_written() {
+    let shop = Workshop::new();
+    let new = shop.plugin(&["new", "secret-reads", "--lang", "python"]);
+    assert_eq!(new.code, 0, "{}", new.errors);
+
+    let mut unit = shop.command("python3");
+    unit.args(["-m", "unittest"])
+        .current_dir(shop.folder().join("secret-reads"))
+        .env("PYTHONPATH", "sdk");
+    let unit = end(&mut unit);
+    assert_eq!(unit.code, 0, "{}", unit.errors);
+
+    let without = shop.plugin_on(&["build", "secret-reads"], Some(path_with_python(false)));
+    assert_eq!(without.code, 1);
+    let advice = ".venv/bin/pip install -r requirements.txt";
+    assert!(without.errors.contains(advice), "{}", without.errors);
+
+    let path = path_with_python(true);
+    let test = shop.plugin_on(&["test", "secret-reads"], Some(path.clone()));
+    assert_eq!(test.code, 0, "{}{}", test.said, test.errors);
+    assert!(test.said.contains("4 cases passed"), "{}", test.said);
+    let inspect = shop.plugin(&["inspect", "secret-reads/dist/secret-reads.wasm"]);
+    assert_eq!(inspect.code, 0, "{}", inspect.errors);
+
+    shop.write("secret-reads/main.py", "this is no Python");
+    let broken = shop.plugin_on(&["build", "secret-reads"], Some(path));
+    assert_eq!(broken.code, 1);
+    assert!(
+        broken.errors.contains("its reasons stand above"),
+        "{}",
+        broken.errors
+    );
+}

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::{events, run};
 use crate::{
     event::EventBatch,
-    plugin::{ChainWorker, Compiled, Component, Engine, Terms, Usage},
+    plugin::{ChainWorker, Compiled, Component, Engine, Grants, Services, Terms, Usage},
 };
 
 /// Starts of an instance that are measured.
@@ -51,9 +51,13 @@ pub(crate) fn measure(
     let terms = Terms {
         configuration: configuration.clone(),
         limits: run::limits(),
-        ..Terms::default()
+        grants: Grants {
+            state: true,
+            ..Grants::default()
+        },
     };
-    let engine = Engine::measuring(false)?;
+    let services = Services::default().in_scratch()?;
+    let engine = Engine::measuring(false)?.with_services(services);
     let began = Instant::now();
     let component = load(&engine, wasm, &terms)?;
     let load_time = began.elapsed();

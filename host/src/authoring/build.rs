@@ -1,4 +1,5 @@
-//! Builds a plugin's project: cargo makes a core module, and that is made a component.
+//! Builds a plugin's project. In Rust cargo makes a core module, and that is made a component; in Python
+//! componentize-py makes the component.
 
 use std::{
     fs,
@@ -16,6 +17,9 @@ use crate::{
     text::shown,
 };
 
+/// By this file a plugin in Python is known.
+const PYTHON_MODULE: &str = "main.py";
+const PYTHON_OUTPUT: &str = "dist/.made.wasm";
 const TARGET: &str = "wasm32-unknown-unknown";
 
 /// How guests are compiled, so that no project can get it wrong: small and fast to start; a panic is a
@@ -47,20 +51,16 @@ pub(crate) struct Built {
 /// # Errors
 /// What is missing on this machine or in the project, and what to do about it.
 pub(crate) fn build(folder: &Path) -> anyhow::Result<Built> {
-    ensure!(
-        folder.join("Cargo.toml").is_file(),
-        "found no Cargo.toml in {}: name the folder of a plugin, or make one with `sluicegate plugin new`",
-        folder.display()
-    );
-    ensure_target(folder)?;
-    let module = cargo(folder)?;
-    let bytes = read(&module, MAX_COMPONENT_BYTES)?;
-    let wasm = componentize::componentize(&bytes).with_context(|| {
-        format!(
-            "failed to build {}: it makes no plugin; does it use #[plugin]?",
+    let wasm = if folder.join("Cargo.toml").is_file() {
+        rust(folder)?
+    } else if folder.join(PYTHON_MODULE).is_file() {
+        python(folder)?
+    } else {
+        bail!(
+            "found no Cargo.toml and no {PYTHON_MODULE} in {}: name the folder of a plugin, or make one with `sluicegate plugin new`",
             folder.display()
-        )
-    })?;
+        );
+    };
     let (digest, description) =
         fits(&wasm).with_context(|| format!("failed to run what {} makes", folder.display()))?;
 
@@ -75,6 +75,51 @@ pub(crate) fn build(folder: &Path) -> anyhow::Result<Built> {
         digest,
         description,
     })
+}
+
+fn rust(folder: &Path) -> anyhow::Result<Vec<u8>> {
+    ensure_target(folder)?;
+    let module = cargo(folder)?;
+    let bytes = read(&module, MAX_COMPONENT_BYTES)?;
+    componentize::componentize(&bytes).with_context(|| {
+        format!(
+            "failed to build {}: it makes no plugin; does it use #[plugin]?",
+            folder.display()
+        )
+    })
+}
+
+/// The component that componentize-py makes; the project's own environment comes first.
+fn python(folder: &Path) -> anyhow::Result<Vec<u8>> {
+    let own = folder.join(".venv/bin/componentize-py");
+    let program = if own.is_file() {
+        own.canonicalize()
+            .with_context(|| format!("failed to find {}", own.display()))?
+    } else {
+        "componentize-py".into()
+    };
+    let dist = folder.join("dist");
+    fs::create_dir_all(&dist).with_context(|| format!("failed to make {}", dist.display()))?;
+    let status = Command::new(program)
+        .args(["--quiet", "--wit-path", "sdk/wit", "--world", "plugin"])
+        // Nothing of WASI is imported; whatever would need it fails.
+        .args(["componentize", "--stub-wasi", "main"])
+        .args(["--python-path", "sdk", "--python-path", "."])
+        .args(["--output", PYTHON_OUTPUT])
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .status()
+        .context("failed to run componentize-py: python3 -m venv .venv && .venv/bin/pip install -r requirements.txt")?;
+    if !status.success() {
+        bail!(
+            "failed to build {}: componentize-py ended with {status}; its reasons stand above",
+            folder.display()
+        );
+    }
+    let made = folder.join(PYTHON_OUTPUT);
+    let wasm = read(&made, MAX_COMPONENT_BYTES)?;
+    fs::remove_file(&made).with_context(|| format!("failed to remove {}", made.display()))?;
+    Ok(wasm)
 }
 
 /// Loads a component once.

@@ -1,6 +1,6 @@
 //! Cases for a plugin, in YAML: events, and what is expected of them.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use anyhow::Context as _;
 use serde::Deserialize;
@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use serde_saphyr::Spanned;
 
 use super::read;
-use crate::finding::Severity;
+use crate::{finding::Severity, lookup};
 
 /// Bytes of one file of cases.
 const MAX_BYTES: usize = 16 << 20;
@@ -30,6 +30,10 @@ pub(crate) struct Case {
     /// What the plugin's `configure` takes. Default: empty.
     #[serde(default)]
     pub(crate) configuration: Map<String, Value>,
+    /// Tables that the plugin may look up in, as in the host's configuration; their paths are relative to
+    /// this file. It may always count over windows, which begin empty.
+    #[serde(default)]
+    pub(crate) tables: BTreeMap<String, lookup::Settings>,
     /// Events, in the order in which `event` counts them, from 0.
     #[serde(default)]
     pub(crate) events: Vec<Map<String, Value>>,
@@ -110,7 +114,12 @@ pub(crate) fn load(path: &Path) -> anyhow::Result<Vec<Case>> {
     let context = || format!("failed to read cases from {}", path.display());
     let bytes = read(path, MAX_BYTES)?;
     let text = std::str::from_utf8(&bytes).with_context(context)?;
-    Ok(parse(text).with_context(context)?.cases)
+    let mut cases = parse(text).with_context(context)?.cases;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    for table in cases.iter_mut().flat_map(|case| case.tables.values_mut()) {
+        table.path = folder.join(&table.path);
+    }
+    Ok(cases)
 }
 
 fn parse(text: &str) -> anyhow::Result<File> {

@@ -12,10 +12,61 @@ use crate::{plugin::manifest, text::shown};
 
 /// A file of a template: its path in the project, and its text, in which `{{name}}` stands for the
 /// plugin's name.
-pub(crate) type File = (&'static str, &'static str);
+pub(super) type File = (&'static str, &'static str);
 
-/// What a plugin in Rust begins with.
-pub(crate) const RUST: &[File] = &[
+/// What a project begins with.
+#[derive(Clone, Copy)]
+pub(crate) struct Template {
+    /// The author's to change.
+    own: &'static [File],
+    /// The SDK, as it is.
+    sdk: &'static [File],
+    /// Names that would not do in this language.
+    taken: &'static [&'static str],
+}
+
+/// A plugin in Rust.
+pub(crate) const RUST: Template = Template {
+    own: RUST_FILES,
+    sdk: sdk::RUST,
+    taken: &TAKEN,
+};
+
+/// A plugin in Python.
+pub(crate) const PYTHON: Template = Template {
+    own: PYTHON_FILES,
+    sdk: sdk::PYTHON,
+    taken: &[],
+};
+
+const PYTHON_FILES: &[File] = &[
+    (
+        "main.py",
+        include_str!("../cli/plugin/templates/python/main.py"),
+    ),
+    (
+        "test_main.py",
+        include_str!("../cli/plugin/templates/python/test_main.py"),
+    ),
+    (
+        ".gitignore",
+        include_str!("../cli/plugin/templates/python/gitignore"),
+    ),
+    (
+        "README.md",
+        include_str!("../cli/plugin/templates/python/README.md"),
+    ),
+    (
+        "requirements.txt",
+        include_str!("../cli/plugin/templates/python/requirements.txt"),
+    ),
+    (
+        "tests/cases.yaml",
+        include_str!("../cli/plugin/templates/python/cases.yaml"),
+    ),
+];
+
+const RUST_FILES: &[File] = &[
     (
         "Cargo.toml",
         include_str!("../cli/plugin/templates/rust/Cargo.toml.in"),
@@ -93,25 +144,25 @@ const TAKEN: [&str; 46] = [
 /// # Errors
 /// When the name is none for a plugin, when something lies in the folder already, or when it cannot be
 /// written.
-pub(crate) fn write(folder: &Path, template: &[File]) -> anyhow::Result<String> {
+pub(crate) fn write(folder: &Path, template: Template) -> anyhow::Result<String> {
     let name = folder
         .file_name()
         .with_context(|| format!("{} names no new folder", folder.display()))?
         .to_string_lossy()
         .into_owned();
-    check(&name)?;
+    check(&name, template.taken)?;
     prepare(folder)?;
-    for (path, text) in template {
+    for (path, text) in template.own {
         put(folder, path, &text.replace("{{name}}", &name))?;
     }
-    for (path, text) in sdk::FILES.iter().chain([&sdk::LOCK]) {
+    for (path, text) in template.sdk {
         put(folder, path, text)?;
     }
     Ok(name)
 }
 
-/// Whether both the host and cargo take the name.
-fn check(name: &str) -> anyhow::Result<()> {
+/// Whether both the host and the language take the name.
+fn check(name: &str, taken: &[&str]) -> anyhow::Result<()> {
     manifest::name(name).map_err(anyhow::Error::msg)?;
     ensure!(
         name.starts_with(|c: char| c.is_ascii_lowercase()) && !name.starts_with("sluicegate"),
@@ -119,7 +170,7 @@ fn check(name: &str) -> anyhow::Result<()> {
         shown(name)
     );
     ensure!(
-        !TAKEN.contains(&name),
+        !taken.contains(&name),
         "name `{name}` is taken by Rust: choose another"
     );
     Ok(())
@@ -191,7 +242,7 @@ mod tests {
         assert_eq!(write(&project, RUST).unwrap(), "keys-for-others");
         let manifest = fs::read_to_string(project.join("Cargo.toml")).unwrap();
         assert!(manifest.contains("name = \"keys-for-others\""));
-        for (path, _) in RUST.iter().chain(sdk::FILES) {
+        for (path, _) in RUST.own.iter().chain(RUST.sdk) {
             let text = fs::read_to_string(project.join(path)).unwrap();
             assert!(!text.contains("{{name}}"), "{path}");
         }

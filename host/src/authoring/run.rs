@@ -14,8 +14,13 @@ use crate::{
     effects::{Fate, Processed},
     event::EventBatch,
     finding::HOST,
+    lookup::Tables,
     mask::Masker,
-    plugin::{ChainWorker, Compiled, Component, Engine, Limits, LoadError, PluginChain, Terms},
+    plugin::{
+        ChainWorker, Compiled, Component, Engine, Grants, Limits, LoadError, PluginChain, Services,
+        Terms,
+    },
+    text::shown,
 };
 
 /// The clock of every case: 2024-01-01T00:00:00Z in milliseconds, as in the SDK's test kit.
@@ -98,16 +103,30 @@ impl Runner {
     }
 
     /// Runs a case with its events on a fresh plugin.
-    pub(crate) fn run(&self, case: &Case, batches: Vec<EventBatch>) -> Verdict {
+    ///
+    /// # Errors
+    /// When a table of the case cannot be read.
+    pub(crate) fn run(&self, case: &Case, batches: Vec<EventBatch>) -> anyhow::Result<Verdict> {
         let terms = Terms {
             configuration: case.configuration.clone(),
             limits: limits(),
-            ..Terms::default()
+            grants: Grants {
+                state: true,
+                lookup: case.tables.keys().cloned().collect(),
+                ..Grants::default()
+            },
         };
-        let loaded = self.compiled.load(&self.name, &terms);
+        let tables = Tables::load(&case.tables)
+            .with_context(|| format!("case `{}`", shown(&case.name.value)))?;
+        let services = Services {
+            windows: None,
+            tables: Some(Arc::new(tables)),
+        };
+        let compiled = self.compiled.reaching(services.in_scratch()?);
+        let loaded = compiled.load(&self.name, &terms);
         let component = match (loaded, &case.expect.error) {
             (Ok(component), None) => component,
-            (loaded, wanted) => return start(loaded.err().as_ref(), wanted.as_deref()),
+            (loaded, wanted) => return Ok(start(loaded.err().as_ref(), wanted.as_deref())),
         };
         let before = self.engine.usage();
         let said = said(component, batches);
@@ -120,10 +139,10 @@ impl Runner {
                 "used {used} fuel an event, max_fuel_per_event is {most}"
             ));
         }
-        Verdict {
+        Ok(Verdict {
             differences,
             fuel_per_event,
-        }
+        })
     }
 }
 

@@ -1,8 +1,11 @@
 //! The SDK's own sources. The program carries them, so that a project is made with the very interface
 //! that this host speaks, and needs nothing that is not published.
 
-/// Path in a project, and content. The crates of the SDK inherit from the workspace that `sdk.toml` is.
-pub(super) const FILES: &[(&str, &str)] = &[
+use super::project::File;
+
+/// Path in a project, and content, of what a plugin in Rust is built on. The crates of the SDK inherit from the workspace that `sdk.toml` is.
+pub(super) const RUST: &[File] = &[
+    LOCK,
     (
         "sdk/Cargo.toml",
         include_str!("../cli/plugin/templates/rust/sdk.toml"),
@@ -37,6 +40,10 @@ pub(super) const FILES: &[(&str, &str)] = &[
         include_str!("../../../plugins/sdk/src/lib.rs"),
     ),
     (
+        "sdk/rust/plugin/src/lookup.rs",
+        include_str!("../../../plugins/sdk/src/lookup.rs"),
+    ),
+    (
         "sdk/rust/plugin/src/log.rs",
         include_str!("../../../plugins/sdk/src/log.rs"),
     ),
@@ -45,8 +52,16 @@ pub(super) const FILES: &[(&str, &str)] = &[
         include_str!("../../../plugins/sdk/src/output.rs"),
     ),
     (
+        "sdk/rust/plugin/src/state.rs",
+        include_str!("../../../plugins/sdk/src/state.rs"),
+    ),
+    (
         "sdk/rust/plugin/src/subscription.rs",
         include_str!("../../../plugins/sdk/src/subscription.rs"),
+    ),
+    (
+        "sdk/rust/plugin/src/testing/world.rs",
+        include_str!("../../../plugins/sdk/src/testing/world.rs"),
     ),
     (
         "sdk/rust/plugin/src/testing.rs",
@@ -54,9 +69,58 @@ pub(super) const FILES: &[(&str, &str)] = &[
     ),
 ];
 
+/// Path in a project, and content, of what a plugin in Python is built on.
+pub(super) const PYTHON: &[File] = &[
+    ("sdk/LICENSE", include_str!("../../../LICENSE")),
+    (
+        "sdk/wit/plugin.wit",
+        include_str!("../../../wit/plugin.wit"),
+    ),
+    (
+        "sdk/sluicegate_plugin/__init__.py",
+        include_str!("../../../plugins/sdk-python/sluicegate_plugin/__init__.py"),
+    ),
+    (
+        "sdk/sluicegate_plugin/batch.py",
+        include_str!("../../../plugins/sdk-python/sluicegate_plugin/batch.py"),
+    ),
+    (
+        "sdk/sluicegate_plugin/guest.py",
+        include_str!("../../../plugins/sdk-python/sluicegate_plugin/guest.py"),
+    ),
+    (
+        "sdk/sluicegate_plugin/log.py",
+        include_str!("../../../plugins/sdk-python/sluicegate_plugin/log.py"),
+    ),
+    (
+        "sdk/sluicegate_plugin/output.py",
+        include_str!("../../../plugins/sdk-python/sluicegate_plugin/output.py"),
+    ),
+    (
+        "sdk/sluicegate_plugin/plugin.py",
+        include_str!("../../../plugins/sdk-python/sluicegate_plugin/plugin.py"),
+    ),
+    (
+        "sdk/sluicegate_plugin/settings.py",
+        include_str!("../../../plugins/sdk-python/sluicegate_plugin/settings.py"),
+    ),
+    (
+        "sdk/sluicegate_plugin/subscription.py",
+        include_str!("../../../plugins/sdk-python/sluicegate_plugin/subscription.py"),
+    ),
+    (
+        "sdk/sluicegate_plugin/testing.py",
+        include_str!("../../../plugins/sdk-python/sluicegate_plugin/testing.py"),
+    ),
+    (
+        "sdk/sluicegate_plugin/wit.py",
+        include_str!("../../../plugins/sdk-python/sluicegate_plugin/wit.py"),
+    ),
+];
+
 /// The versions of all libraries, as they were tested together. Cargo removes what a project does not
 /// need.
-pub(super) const LOCK: (&str, &str) = ("Cargo.lock", include_str!("../../../Cargo.lock"));
+const LOCK: File = ("Cargo.lock", include_str!("../../../Cargo.lock"));
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may panic")]
@@ -71,28 +135,43 @@ mod tests {
 
     #[test]
     fn every_source_of_the_sdk_is_carried() {
-        for (carried, of) in [
-            ("sdk/rust/plugin/src/", "plugins/sdk/src"),
-            ("sdk/rust/macros/src/", "plugins/sdk-macros/src"),
-            ("sdk/wit/", "wit"),
+        for (files, carried, of) in [
+            (RUST, "sdk/rust/plugin/src/", "plugins/sdk/src"),
+            (
+                RUST,
+                "sdk/rust/plugin/src/testing/",
+                "plugins/sdk/src/testing",
+            ),
+            (RUST, "sdk/rust/macros/src/", "plugins/sdk-macros/src"),
+            (RUST, "sdk/wit/", "wit"),
+            (
+                PYTHON,
+                "sdk/sluicegate_plugin/",
+                "plugins/sdk-python/sluicegate_plugin",
+            ),
+            (PYTHON, "sdk/wit/", "wit"),
         ] {
             let there: BTreeSet<String> = fs::read_dir(root().join(of))
                 .unwrap()
-                .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+                .map(|entry| entry.unwrap())
+                .filter(|entry| entry.file_type().unwrap().is_file())
+                .map(|entry| entry.file_name().into_string().unwrap())
                 .collect();
-            let here: BTreeSet<String> = FILES
+            let here: BTreeSet<String> = files
                 .iter()
                 .filter_map(|(path, _)| path.strip_prefix(carried))
+                .filter(|name| !name.contains('/'))
                 .map(str::to_owned)
                 .collect();
-            assert_eq!(here, there, "add what is missing to FILES");
+            assert_eq!(here, there, "add what is missing in {of}");
         }
     }
 
     #[test]
     fn the_carried_workspace_names_the_libraries_as_ours_does() {
         let ours = fs::read_to_string(root().join("Cargo.toml")).unwrap();
-        let carried = FILES[0].1;
+        let is_workspace = |file: &&File| file.0 == "sdk/Cargo.toml";
+        let carried = RUST.iter().find(is_workspace).unwrap().1;
         let (_, dependencies) = carried.split_once("[workspace.dependencies]\n").unwrap();
         for line in dependencies
             .lines()
@@ -100,7 +179,7 @@ mod tests {
         {
             assert!(ours.lines().any(|own| own == line), "{line}");
         }
-        for (path, text) in FILES
+        for (path, text) in RUST
             .iter()
             .filter(|(path, _)| path.ends_with("/Cargo.toml"))
         {

@@ -83,7 +83,7 @@ fn connect(path: &Path, schema: &Schema) -> anyhow::Result<Connection> {
     Ok(connection)
 }
 
-/// Makes an empty file for its owner only; what lies beside it gets the same rights from SQLite.
+/// Makes an empty file for its owner only; what lies beside it gets the same rights from `SQLite`.
 fn create(path: &Path) -> std::io::Result<()> {
     let mut options = OpenOptions::new();
     options.append(true).create(true).mode(0o600).open(path)?;

@@ -1,6 +1,6 @@
 //! Tables as JSON: an array of objects, of which the members are the fields.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::ensure;
 use serde_json::value::RawValue;
@@ -25,14 +25,14 @@ pub(super) fn read(bytes: &[u8], settings: &Settings) -> anyhow::Result<Cells> {
         line: 1,
     };
     let mut parsed: Vec<(usize, BTreeMap<String, &RawValue>)> = Vec::new();
-    let mut fields: BTreeMap<String, ()> = BTreeMap::new();
+    let mut fields: BTreeSet<String> = BTreeSet::new();
     for row in rows {
         let line = lines.of(row.get());
         let members: Members<'_> = serde_json::from_str(row.get())
             .map_err(|error| anyhow::anyhow!("line {line}: {}", why(&error)))?;
         for name in members.0.keys() {
-            if !fields.contains_key(name) {
-                fields.insert(name.clone(), ());
+            if !fields.contains(name) {
+                fields.insert(name.clone());
             }
         }
         ensure!(
@@ -46,7 +46,7 @@ pub(super) fn read(bytes: &[u8], settings: &Settings) -> anyhow::Result<Cells> {
         );
         parsed.push((line, members.0));
     }
-    let fields: Vec<String> = fields.into_keys().collect();
+    let fields: Vec<String> = fields.into_iter().collect();
     let mut cells = Cells::new(fields.clone());
     for (line, members) in parsed {
         cells.begin(line, settings.max_rows)?;

@@ -149,7 +149,9 @@ mod tests {
             serde_json::Value::Bool(value) => out.extend_from_slice(&[u8::from(*value), 7]),
             serde_json::Value::Array(list) => {
                 out.extend_from_slice(&[size(list.len()), 4]);
-                list.iter().for_each(|value| encode(value, out));
+                for value in list {
+                    encode(value, out);
+                }
             }
             serde_json::Value::Object(map) => {
                 out.push(7 << 5 | size(map.len()));

@@ -103,7 +103,7 @@ pub(super) struct Cells {
     /// One text after the other.
     text: String,
     /// For each row all its fields: the kind, and where the text ends.
-    cells: Vec<(Kind, u32)>,
+    ends: Vec<(Kind, u32)>,
     /// The line that each row begins on, counted from 1.
     lines: Vec<u32>,
 }
@@ -131,13 +131,13 @@ impl Cells {
     pub(super) fn push(&mut self, kind: Kind, text: &str) {
         self.text.push_str(text);
         let end = u32::try_from(self.text.len()).expect("a file has at most 2 GiB");
-        self.cells.push((kind, end));
+        self.ends.push((kind, end));
     }
 
     fn get(&self, row: u32, column: usize) -> Value<'_> {
         let cell = row as usize * self.fields.len() + column;
-        let start = cell.checked_sub(1).map_or(0, |before| self.cells[before].1);
-        let (kind, end) = self.cells[cell];
+        let start = cell.checked_sub(1).map_or(0, |before| self.ends[before].1);
+        let (kind, end) = self.ends[cell];
         Value {
             kind,
             text: self.text[start as usize..end as usize].into(),

@@ -11,6 +11,7 @@ use super::{
     grants::Grants,
     limits::Limits,
     manifest,
+    reach::Services,
     running::Running,
 };
 use crate::{
@@ -39,6 +40,16 @@ impl Compiled {
             digest,
             component,
         })
+    }
+
+    /// The same component, with other things in reach of what is loaded from it.
+    #[must_use]
+    pub fn reaching(&self, services: Services) -> Self {
+        Self {
+            engine: self.engine.clone().with_services(services),
+            digest: self.digest.clone(),
+            component: self.component.clone(),
+        }
     }
 
     /// See [`Component::load`].

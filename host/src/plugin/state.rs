@@ -57,7 +57,7 @@ impl Reach {
         &mut self,
         asked: Vec<state::Observation>,
     ) -> Result<Vec<state::Window>, state::Error> {
-        let windows = self.windows("observe")?;
+        let store = self.store("observe")?;
         self.take_operations(asked.len())?;
         let namespace = Namespace {
             plugin: &self.plugin,
@@ -76,7 +76,7 @@ impl Reach {
                     window_s: asked.window_s,
                 })
                 .collect();
-            windows.observe(&namespace, &observations, deadline)
+            store.observe(&namespace, &observations, deadline)
         });
         let counted = self.answered("observe", counted)?;
         Ok(counted.into_iter().map(state::Window::from).collect())
@@ -88,7 +88,7 @@ impl Reach {
         window_s: u32,
         limit: u32,
     ) -> Result<Vec<Vec<state::Entry>>, state::Error> {
-        let windows = self.windows("recent")?;
+        let store = self.store("recent")?;
         let limit = limit.min(MAX_RECENT);
         if keys.len() as u64 * u64::from(limit) > MOST_ENTRIES {
             let text = format!("more than {MOST_ENTRIES} entries in one call, ask for fewer keys");
@@ -109,7 +109,7 @@ impl Reach {
         };
         let plugin = &self.plugin;
         let found = batch.timed(self.limits.state_time(), |_, deadline| {
-            windows.recent(plugin, keys, span, limit, deadline)
+            store.recent(plugin, keys, span, limit, deadline)
         });
         let found = self.answered("recent", found)?.into_iter();
         Ok(found
@@ -118,7 +118,7 @@ impl Reach {
     }
 
     /// The store, where this plugin may use it and the host has told who the events are.
-    fn windows(
+    fn store(
         &mut self,
         call: &str,
     ) -> Result<std::sync::Arc<dyn crate::ledger::Windows>, state::Error> {

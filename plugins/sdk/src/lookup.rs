@@ -57,3 +57,21 @@ pub fn query(table: &str, field: &str, keys: &[&str]) -> Result<Answers, Error> 
     #[cfg(not(target_arch = "wasm32"))]
     crate::testing::world::query(table, field, &keys).map(Answers)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_read_as_what_it_is_and_nothing_else() {
+        let answers = Answers(Column {
+            kinds: vec![2, 3, 0],
+            offsets: vec![0, 2, 4, 4],
+            data: b"DE42".to_vec(),
+        });
+        assert_eq!((answers.str(0), answers.json(0)), (Some("DE"), None));
+        assert_eq!((answers.str(1), answers.json(1)), (None, Some("42")));
+        assert_eq!((answers.str(2), answers.json(2)), (None, None));
+        assert_eq!(answers.kind(3), Kind::Absent, "nobody asked for that");
+    }
+}

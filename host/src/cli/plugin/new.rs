@@ -25,12 +25,14 @@ pub struct Arguments {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Language {
     Rust,
+    Python,
 }
 
 impl Language {
-    fn template(self) -> &'static [project::File] {
+    fn template(self) -> project::Template {
         match self {
             Self::Rust => project::RUST,
+            Self::Python => project::PYTHON,
         }
     }
 }

@@ -63,7 +63,7 @@ pub(crate) fn namespace(plugin: &str) -> Namespace<'_> {
 
 /// A deadline that no test reaches.
 pub(crate) fn later() -> Instant {
-    Instant::now() + Duration::from_secs(120)
+    Instant::now() + Duration::from_mins(2)
 }
 
 pub(super) fn observe(store: &dyn Windows, observations: &[Observation]) -> Vec<Window> {

@@ -95,7 +95,7 @@ mod tests {
         let taken = desk.take(soon()).unwrap();
         assert!(desk.take(soon()).is_none());
         std::thread::scope(|scope| {
-            let waiting = scope.spawn(|| desk.take(soon() + Duration::from_secs(60)).is_some());
+            let waiting = scope.spawn(|| desk.take(soon() + Duration::from_mins(1)).is_some());
             drop(taken);
             assert!(waiting.join().unwrap());
         });

@@ -31,7 +31,7 @@ pub const MAX_TEXT_BYTES: usize = 1_024;
 
 /// Entries of one key that are kept, the newest of them: what bounds the work of one observation, so that
 /// nobody can stop a plugin from counting by filling one key.
-pub const MAX_ENTRIES_OF_KEY: u32 = 10_000;
+pub const MAX_ENTRIES_OF_KEY: u32 = 5_000;
 
 /// Entries that [`Windows::recent`] hands out for each key, at the most.
 pub const MAX_RECENT: u32 = 1_024;
