@@ -75,7 +75,7 @@ impl Plugin for AttackTools {
             remembered: RefCell::default(),
             allowed: config.allowed,
             agent: wanted.field("userAgent"),
-            arn: wanted.field("userIdentity.arn"),
+            arn: wanted.field("/userIdentity/arn"),
             ip: wanted.field("sourceIPAddress"),
             call: wanted.field("eventName"),
         };

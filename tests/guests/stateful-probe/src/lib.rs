@@ -69,7 +69,7 @@ impl Plugin for Probe {
         }
         let mut wanted = Subscription::new();
         let (who, from) = (
-            wanted.field("userIdentity.arn"),
+            wanted.field("/userIdentity/arn"),
             wanted.field("sourceIPAddress"),
         );
         wanted
