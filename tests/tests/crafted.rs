@@ -357,7 +357,7 @@ fn every_import_but_our_own_is_refused_by_name() {
                 .unwrap_err()
                 .to_string(),
             format!(
-                "imports `{import}`: not offered; a plugin may import only sluicegate:plugin/log@0.1.0"
+                "imports `{import}`: not offered; a plugin may import only log, state, lookup of sluicegate:plugin@0.1.0"
             )
         );
     }

@@ -6,9 +6,8 @@ use std::{
     collections::{BTreeMap, HashMap},
 };
 
-use serde::Deserialize;
 use sluicegate_plugin::{
-    Batch, Field, Finding, Output, Plugin, PluginKind, Row, Severity, Subscription,
+    Batch, Field, Finding, Output, Plugin, PluginKind, Row, Severity, Subscription, configuration,
 };
 
 const TOOLS: [(&str, Level); 12] = [
@@ -28,7 +27,9 @@ const TOOLS: [(&str, Level); 12] = [
 
 const MAX_REMEMBERED: usize = 512;
 
-#[derive(Clone, Copy, Deserialize)]
+/// As in Python.
+#[configuration]
+#[derive(Copy)]
 #[serde(rename_all = "snake_case")]
 enum Level {
     Low,
@@ -37,8 +38,9 @@ enum Level {
 }
 
 /// As in Python.
-#[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[configuration]
+#[derive(Default)]
+#[serde(default)]
 struct Config {
     also: BTreeMap<String, Level>,
     allowed: Vec<String>,
@@ -73,7 +75,7 @@ impl Plugin for AttackTools {
             remembered: RefCell::default(),
             allowed: config.allowed,
             agent: wanted.field("userAgent"),
-            arn: wanted.field("userIdentity.arn"),
+            arn: wanted.field("/userIdentity/arn"),
             ip: wanted.field("sourceIPAddress"),
             call: wanted.field("eventName"),
         };

@@ -3,16 +3,14 @@
 
 use std::fmt::Debug;
 
-use serde::Deserialize;
 use sluicegate_plugin::{
     Batch, Field, Finding, Output, Plugin, PluginKind, Row, Severity, Subscription,
     bindings::sluicegate::plugin::state as raw,
-    lookup,
+    configuration, lookup,
     state::{self, Observation, Window},
 };
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[configuration]
 struct Configuration {
     #[serde(default = "ten_minutes")]
     window_s: u32,
@@ -32,7 +30,8 @@ fn zone() -> String {
     "zone".to_owned()
 }
 
-#[derive(Default, Deserialize)]
+#[configuration]
+#[derive(Default)]
 #[serde(rename_all = "snake_case")]
 enum Act {
     /// Counts every row and reports what it was told.
@@ -70,7 +69,7 @@ impl Plugin for Probe {
         }
         let mut wanted = Subscription::new();
         let (who, from) = (
-            wanted.field("userIdentity.arn"),
+            wanted.field("/userIdentity/arn"),
             wanted.field("sourceIPAddress"),
         );
         wanted
