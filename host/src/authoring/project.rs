@@ -7,12 +7,8 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 
-use super::sdk;
+use super::sdk::{self, File};
 use crate::{plugin::manifest, text::shown};
-
-/// A file of a template: its path in the project, and its text, in which `{{name}}` stands for the
-/// plugin's name.
-pub(super) type File = (&'static str, &'static str);
 
 /// What a project begins with.
 #[derive(Clone, Copy)]

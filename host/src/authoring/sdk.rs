@@ -1,7 +1,8 @@
 //! The SDK's own sources. The program carries them, so that a project is made with the very interface
 //! that this host speaks, and needs nothing that is not published.
 
-use super::project::File;
+/// A file of a project: its path there, and its text. In a template `{{name}}` stands for the plugin's name.
+pub(super) type File = (&'static str, &'static str);
 
 /// Path in a project, and content, of what a plugin in Rust is built on. The crates of the SDK inherit from the workspace that `sdk.toml` is.
 pub(super) const RUST: &[File] = &[
