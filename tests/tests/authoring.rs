@@ -121,7 +121,10 @@ fn a_folder_that_is_no_project_is_not_built() {
     assert_eq!(built.code, 1);
     holds(
         &built.errors,
-        &["found no Cargo.toml and no main.py in .", "sluicegate plugin new"],
+        &[
+            "found no Cargo.toml and no main.py in .",
+            "sluicegate plugin new",
+        ],
     );
 }
 

@@ -185,17 +185,6 @@ fn found_natively(batches: &[EventBatch]) -> Value {
 }
 
 #[test]
-fn the_code_in_the_documentation_runs_as_it_stands() {
-    let text = fs::read_to_string(root().join("docs/writing-plugins-python.md")).unwrap();
-    let blocks = text.split("```python\n").skip(1);
-    let code: Vec<_> = blocks
-        .map(|block| block.split_once("```").unwrap().0)
-        .collect();
-    assert_eq!(code.len(), 2);
-    python(&root(), &["-"], code.join("\n"));
-}
-
-#[test]
 fn the_template_of_a_new_plugin_passes_its_own_tests() {
     let template = root().join("host/src/cli/plugin/templates/python");
     let folder = tempfile::tempdir().unwrap();
