@@ -42,16 +42,15 @@ fn rule(source: &str, name: &str, error: &str, kind: &str, arn: &str, address: &
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
 struct Event<'a> {
-    #[serde(borrow, default)]
-    event_source: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
-    event_name: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
-    error_code: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
-    user_identity: Option<Identity<'a>>,
+    #[serde(borrow, default, rename = "eventSource")]
+    source: Option<Cow<'a, str>>,
+    #[serde(borrow, default, rename = "eventName")]
+    name: Option<Cow<'a, str>>,
+    #[serde(borrow, default, rename = "errorCode")]
+    error: Option<Cow<'a, str>>,
+    #[serde(borrow, default, rename = "userIdentity")]
+    identity: Option<Identity<'a>>,
     #[serde(borrow, default, rename = "sourceIPAddress")]
     address: Option<Cow<'a, str>>,
 }
@@ -66,13 +65,13 @@ struct Identity<'a> {
 
 impl Event<'_> {
     fn rule(&self) -> u32 {
-        let identity = self.user_identity.as_ref();
+        let identity = self.identity.as_ref();
         let kind = identity.and_then(|identity| identity.kind.as_deref());
         let arn = identity.and_then(|identity| identity.arn.as_deref());
         rule(
-            self.event_source.as_deref().unwrap_or_default(),
-            self.event_name.as_deref().unwrap_or_default(),
-            self.error_code.as_deref().unwrap_or_default(),
+            self.source.as_deref().unwrap_or_default(),
+            self.name.as_deref().unwrap_or_default(),
+            self.error.as_deref().unwrap_or_default(),
             kind.unwrap_or_default(),
             arn.unwrap_or_default(),
             self.address.as_deref().unwrap_or_default(),
