@@ -159,6 +159,38 @@ pub struct Pipeline {
 /// The name under which the pipeline's own pending references are kept.
 pub(crate) const OWN_PENDING: &str = "pipeline";
 
+fn tell(decided: &plugin::Decided) {
+    let plugin::Decided {
+        plugin,
+        digest,
+        decision,
+        seen,
+    } = decided;
+    let examples = seen.samples.iter().take(3);
+    let examples: Vec<_> = examples
+        .map(|difference| format!("{:?}: {}", difference.side, difference.what))
+        .collect();
+    match decision {
+        plugin::Decision::Promoted => tracing::info!(
+            plugin,
+            digest,
+            events = seen.events,
+            only_before = seen.only_live,
+            only_now = seen.only_shadow,
+            examples = examples.join("; "),
+            "plugin is live"
+        ),
+        plugin::Decision::Refused(reason) => tracing::error!(
+            plugin,
+            digest,
+            reason,
+            events = seen.events,
+            examples = examples.join("; "),
+            "plugin is refused; the one before it goes on"
+        ),
+    }
+}
+
 /// How often it is looked whether a plugin has been in shadow for long enough.
 const ADVANCE_EVERY: Duration = Duration::from_millis(200);
 
@@ -267,17 +299,8 @@ impl Pipeline {
     async fn advance_plugins(self: Arc<Self>) {
         loop {
             tokio::time::sleep(ADVANCE_EVERY).await;
-            for (plugin, decision) in self.rollout.advance((self.clock)()) {
-                match decision {
-                    plugin::Decision::Promoted => tracing::info!(plugin, "plugin is live"),
-                    plugin::Decision::Refused(reason) => {
-                        tracing::error!(
-                            plugin,
-                            reason,
-                            "plugin is refused; the one before it goes on"
-                        );
-                    }
-                }
+            for decided in self.rollout.advance((self.clock)()) {
+                tell(&decided);
             }
         }
     }

@@ -147,6 +147,7 @@ fn configuration(out: &Path, plugins: &Path) -> String {
     }
     section("ledger", &[("path", path(out.join("state/ledger.sqlite")))]);
     section("store", &[("path", path(out.join("state/store")))]);
+    section("plugin_cache", &[("path", path(out.join("cache")))]);
     section(
         "redaction",
         &[("hmac_key_file", path(out.join("hmac.key")))],

@@ -54,7 +54,9 @@ pub use instance::Instance;
 pub use limits::Limits;
 pub use loader::Loader;
 pub use reach::Services;
-pub use rollout::{Candidate, Decision, Rollout, RolloutError, Settings as ReloadSettings, Status};
+pub use rollout::{
+    Candidate, Decided, Decision, Rollout, RolloutError, Settings as ReloadSettings, Status,
+};
 pub use running::CallError;
 pub use trial::{Comparison, Difference, Shadow, Side, Trial};
 pub use trust::Signers;

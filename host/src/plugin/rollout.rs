@@ -77,8 +77,21 @@ pub struct Status {
     pub live: Option<String>,
     /// SHA-256 of the component in shadow, and how it compares.
     pub shadow: Option<(String, Comparison)>,
-    /// The last decision about a candidate: its SHA-256, and what it was.
-    pub decided: Option<(String, Decision)>,
+    /// The last decision about a candidate.
+    pub decided: Option<Decided>,
+}
+
+/// A decision about a candidate, and what it rests on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decided {
+    /// The plugin.
+    pub plugin: String,
+    /// SHA-256 of the candidate.
+    pub digest: String,
+    /// What became of it.
+    pub decision: Decision,
+    /// How it compared with the live plugin.
+    pub seen: Comparison,
 }
 
 /// Which plugins are live and which in shadow.
@@ -98,7 +111,7 @@ struct Plugins {
     /// Those that stay in shadow.
     shadows: Vec<Shadow>,
     trials: BTreeMap<String, Running>,
-    decided: BTreeMap<String, (String, Decision)>,
+    decided: BTreeMap<String, Decided>,
 }
 
 /// A candidate in shadow.
@@ -200,30 +213,41 @@ impl Rollout {
         self.change(&mut plugins, |plugins| plugins.forget(name))
     }
 
-    /// Decides on every candidate that was seen enough of. Returns the names and what was decided.
-    pub fn advance(&self, now_ms: i64) -> Vec<(String, Decision)> {
+    /// Decides on every candidate that was seen enough of. Returns what was decided.
+    pub fn advance(&self, now_ms: i64) -> Vec<Decided> {
         let mut plugins = self.plugins();
-        let mut ripe: Vec<(String, Decision)> = plugins
+        let mut ripe: Vec<Decided> = plugins
             .trials
             .iter()
             .filter_map(|(name, running)| {
-                let decision = self.decide(running, plugins.is_live(name), now_ms)?;
-                Some((name.clone(), decision))
+                let seen = running.shadow.trial.comparison();
+                let decision = self.decide(running, &seen, plugins.is_live(name), now_ms)?;
+                Some(Decided {
+                    plugin: name.clone(),
+                    digest: running.candidate.component.digest().to_owned(),
+                    decision,
+                    seen,
+                })
             })
             .collect();
-        for (name, decision) in &mut ripe {
-            let settle = |plugins: &mut Plugins| plugins.settle(name, decision);
+        for decided in &mut ripe {
+            let settle = |plugins: &mut Plugins| plugins.settle(decided);
             if let Err(error) = self.change(&mut plugins, settle) {
-                *decision = Decision::Refused(error.to_string());
-                plugins.trials.remove(name);
+                decided.decision = Decision::Refused(error.to_string());
+                plugins.trials.remove(&decided.plugin);
             }
         }
         ripe
     }
 
-    fn decide(&self, running: &Running, replaces: bool, now_ms: i64) -> Option<Decision> {
+    fn decide(
+        &self,
+        running: &Running,
+        seen: &Comparison,
+        replaces: bool,
+        now_ms: i64,
+    ) -> Option<Decision> {
         let redacts = running.candidate.component.kind() == Kind::Redact;
-        let seen = running.shadow.trial.comparison();
         if seen.failed > 0 {
             let reason = format!("it failed on {} events in shadow", seen.failed);
             return Some(Decision::Refused(reason));
@@ -318,17 +342,15 @@ impl Plugins {
         self.live.iter().any(|plugin| plugin.name() == name)
     }
 
-    fn settle(&mut self, name: &str, decision: &Decision) {
+    fn settle(&mut self, decided: &Decided) {
+        let name = &decided.plugin;
         let Some(running) = self.trials.remove(name) else {
             return;
         };
-        let component = running.candidate.component;
-        let digest = component.digest().to_owned();
-        self.decided
-            .insert(name.to_owned(), (digest, decision.clone()));
-        if *decision == Decision::Promoted {
+        self.decided.insert(name.clone(), decided.clone());
+        if decided.decision == Decision::Promoted {
             self.live.retain(|plugin| plugin.name() != name);
-            self.live.push(component);
+            self.live.push(running.candidate.component);
         }
     }
 }
