@@ -19,7 +19,7 @@ use crate::{
     columns::{Path, Projection},
     effects::{Fate, Processed},
     event::EventBatch,
-    plugin::{ChainSlot, ChainWorker, PluginChain},
+    plugin::{ChainWorker, PluginChain},
     source::{
         OpenObject,
         records::{Decoder, Limits, Step},
@@ -29,7 +29,7 @@ use crate::{
 
 /// Plugins, ready to be tried.
 pub struct Backtest {
-    slot: ChainSlot,
+    chain: Arc<PluginChain>,
     limits: Limits,
     parallel: usize,
     idle: Mutex<Vec<ChainWorker>>,
@@ -68,7 +68,7 @@ impl Backtest {
     #[must_use]
     pub fn new(chain: PluginChain, limits: Limits, parallel: usize) -> Self {
         Self {
-            slot: ChainSlot::new(chain),
+            chain: Arc::new(chain),
             limits,
             parallel: parallel.max(1),
             idle: Mutex::default(),
@@ -128,7 +128,8 @@ impl Backtest {
     }
 
     fn judge_open(&self, mut open: OpenObject, runtime: &Handle, judged: &mut Judged) {
-        let mut worker = self.idle().pop().unwrap_or_else(|| self.slot.worker());
+        let idle = self.idle().pop();
+        let mut worker = idle.unwrap_or_else(|| ChainWorker::new(Arc::clone(&self.chain)));
         let mut decoder = Decoder::new(Arc::new(open.object), self.limits);
         loop {
             match decoder.step() {

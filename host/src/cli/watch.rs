@@ -130,10 +130,7 @@ impl Watch {
             let loader = self.loader.clone();
             let (of, terms) = (name.clone(), settings.clone());
             // Compiling takes as long as it takes, and nobody waits for it.
-            let load = move || {
-                let shadow = loader.load_shadow(&of, &terms)?;
-                anyhow::Ok((loader.load(&of, &terms)?, shadow))
-            };
+            let load = move || loader.load_candidate(&of, &terms);
             match tokio::task::spawn_blocking(load).await {
                 Ok(Ok((component, shadow))) => self.offer(&name, &settings, component, shadow),
                 Ok(Err(error)) => {

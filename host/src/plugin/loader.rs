@@ -27,7 +27,8 @@ impl Loader {
     /// # Errors
     /// Names the plugin and says why it is refused.
     pub fn load(&self, name: &str, settings: &Settings) -> anyhow::Result<Component> {
-        self.checked(&self.engine, name, settings)
+        self.trusted(settings)
+            .and_then(|wasm| component(&self.engine, name, settings, &wasm))
             .with_context(|| format!("failed to load plugins.{name}"))
     }
 
@@ -36,18 +37,37 @@ impl Loader {
     /// # Errors
     /// Names the plugin and says why it is refused.
     pub fn load_shadow(&self, name: &str, settings: &Settings) -> anyhow::Result<Component> {
-        let services = self.engine.services.in_scratch()?;
-        let engine = self.engine.clone().with_services(services);
-        self.checked(&engine, name, settings)
+        self.trusted(settings)
+            .and_then(|wasm| component(&self.apart()?, name, settings, &wasm))
             .with_context(|| format!("failed to load plugins.{name}"))
     }
 
-    fn checked(
+    /// Loads one plugin twice, as it would be live and as it is tried: from the same bytes, whatever
+    /// becomes of the file meanwhile.
+    ///
+    /// # Errors
+    /// Names the plugin and says why it is refused.
+    pub fn load_candidate(
         &self,
-        engine: &Engine,
         name: &str,
         settings: &Settings,
-    ) -> anyhow::Result<Component> {
+    ) -> anyhow::Result<(Component, Component)> {
+        self.trusted(settings)
+            .and_then(|wasm| {
+                let live = component(&self.engine, name, settings, &wasm)?;
+                Ok((live, component(&self.apart()?, name, settings, &wasm)?))
+            })
+            .with_context(|| format!("failed to load plugins.{name}"))
+    }
+
+    /// The same engine, with windows of its own.
+    fn apart(&self) -> anyhow::Result<Engine> {
+        let services = self.engine.services.in_scratch()?;
+        Ok(self.engine.clone().with_services(services))
+    }
+
+    /// The component's bytes, if they are those that were pinned and signed.
+    fn trusted(&self, settings: &Settings) -> anyhow::Result<Vec<u8>> {
         let path = &settings.path;
         let wasm = read(path)?;
         let digest = sha256(&[&wasm]);
@@ -63,24 +83,27 @@ impl Loader {
             .signers
             .check(path, &digest)
             .with_context(|| path.display().to_string())?;
-        let component = Component::load(engine, name, &wasm, &settings.terms())?;
-        if let Some(kind) = settings.kind {
-            ensure!(
-                Kind::from(kind) == component.kind(),
-                "is of kind {}, the configuration says {}",
-                component.kind().as_str(),
-                Kind::from(kind).as_str()
-            );
-        }
-        tracing::debug!(
-            plugin = name,
-            version = component.version(),
-            digest = component.digest(),
-            signer,
-            "plugin loaded"
-        );
-        Ok(component)
+        tracing::debug!(digest = hex(&digest), signer, "component may be loaded");
+        Ok(wasm)
     }
+}
+
+fn component(
+    engine: &Engine,
+    name: &str,
+    settings: &Settings,
+    wasm: &[u8],
+) -> anyhow::Result<Component> {
+    let component = Component::load(engine, name, wasm, &settings.terms())?;
+    if let Some(kind) = settings.kind {
+        ensure!(
+            Kind::from(kind) == component.kind(),
+            "is of kind {}, the configuration says {}",
+            component.kind().as_str(),
+            Kind::from(kind).as_str()
+        );
+    }
+    Ok(component)
 }
 
 /// Reads a component, but not one that would be refused for its size anyway.

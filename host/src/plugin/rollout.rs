@@ -55,7 +55,7 @@ impl Settings {
 pub struct Candidate {
     /// The plugin, as it would be live.
     pub component: Component,
-    /// The same plugin, as it is tried: see [`Loader::load_shadow`](super::Loader::load_shadow).
+    /// The same plugin, as it is tried: see [`Loader::load_candidate`](super::Loader::load_candidate).
     pub shadow: Component,
     /// Of a redaction plugin: goes live even where it masks less than the one before.
     pub accept_fewer_masks: bool,
