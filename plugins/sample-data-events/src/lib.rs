@@ -1,0 +1,1 @@
+//! `sample-data-events`.
