@@ -9,8 +9,8 @@ STAMPS  := build/stamps
 PLUGINS := enrich-context detect-cloudtrail redaction-check
 # Guests that are components of their own; `hostile` is what they share.
 GUESTS  := $(filter-out hostile,$(notdir $(patsubst %/Cargo.toml,%,$(wildcard tests/guests/*/Cargo.toml))))
-# Guests in Python: component, module, and where the module lies.
-PYTHON_GUESTS := attack-tools-python=attack_tools=plugins/examples-python/attack-tools hostile-python=hostile_python=tests/guests-python
+# Components from Python: file, module, and where the module lies.
+PYTHON_GUESTS := guests/attack-tools-python=attack_tools=plugins/examples-python/attack-tools guests/hostile-python=hostile_python=tests/guests-python runners/python-runner=runner=plugins/sdk-python
 PYTHON_SOURCES := $(shell find plugins/sdk-python plugins/examples-python tests/guests-python -name '*.py' 2>/dev/null) wit/plugin.wit
 GUEST_SOURCES := $(shell find wit plugins tests/guests -name '*.rs' -o -name '*.wit' -o -name Cargo.toml 2>/dev/null) Cargo.toml Cargo.lock
 
@@ -45,7 +45,7 @@ $(STAMPS)/venv: tests/requirements.txt .ci/requirements.txt | $(STAMPS)/tools
 ## ---- build ----
 
 plugins: $(STAMPS)/plugins ## Build the plugins into dist/plugins
-guests: $(STAMPS)/guests $(STAMPS)/guests-python ## Build the test guests into dist/guests
+guests: $(STAMPS)/guests $(STAMPS)/guests-python ## Build the test guests, and dist/runners/python-runner.wasm
 
 # $(call components,packages,folder): core modules, then components, in one cargo call.
 define components
@@ -69,11 +69,11 @@ $(STAMPS)/guests: $(GUEST_SOURCES) | $(STAMPS)/rust
 # Each is an interpreter with the plugin already imported, so each takes some twenty seconds.
 # `--stub-wasi`: nothing of WASI is imported, and what would need it traps.
 $(STAMPS)/guests-python: $(PYTHON_SOURCES) tests/requirements.txt | $(STAMPS)/venv
-	@mkdir -p dist/guests
+	@mkdir -p dist/guests dist/runners
 	@for guest in $(PYTHON_GUESTS); do \
 	  IFS='=' read -r name module folder <<<"$$guest"; \
 	  .venv/bin/componentize-py --quiet --wit-path wit --world plugin componentize --stub-wasi $$module \
-	    --python-path plugins/sdk-python --python-path $$folder --output dist/guests/$$name.wasm & pids+=" $$!"; \
+	    --python-path plugins/sdk-python --python-path $$folder --output dist/$$name.wasm & pids+=" $$!"; \
 	done; for pid in $$pids; do wait $$pid; done
 	@touch $@
 

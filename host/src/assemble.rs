@@ -96,7 +96,7 @@ fn loader_with(config: &Config, services: Services) -> anyhow::Result<Loader> {
     let engine = Engine::new(Some(config.plugin_cache.path.clone()))?
         .with_memory_budget(config.limits.plugin_memory_bytes)
         .with_services(services);
-    Ok(Loader::new(engine, signers))
+    Ok(Loader::new(engine, signers).with_python(config.python.clone()))
 }
 
 /// Opens what plugins reach through the host: windows where there are plugins, tables where there are any. A

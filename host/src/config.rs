@@ -53,6 +53,17 @@ impl Problems {
         }
     }
 
+    /// Adds a problem where a digest is given that is none.
+    pub fn sha256(&mut self, key: &str, digest: Option<&str>) {
+        let hexadecimal = |byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        let sound = |digest: &str| digest.len() == 64 && digest.bytes().all(hexadecimal);
+        if digest.is_some_and(|digest| !sound(digest)) {
+            self.push(format!(
+                "{key} must be a SHA-256 of 64 lower-case hexadecimal digits"
+            ));
+        }
+    }
+
     /// Whether nothing is wrong.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -36,7 +36,7 @@ use crate::{
         records,
     },
     store::Store,
-    telemetry::Counters,
+    telemetry::{Counters, ShadowSnapshot, Snapshot},
     workers::Workers,
 };
 
@@ -239,10 +239,25 @@ impl Pipeline {
         }))
     }
 
-    /// What the pipeline has counted.
+    /// What the pipeline has counted, and how plugins in shadow compare.
     #[must_use]
-    pub fn counters(&self) -> &Arc<Counters> {
-        &self.counters
+    pub fn snapshot(&self) -> Snapshot {
+        let mut snapshot = self.counters.snapshot();
+        for (plugin, status) in self.rollout.status() {
+            if let Some((_, seen)) = status.shadow {
+                snapshot.shadows.insert(
+                    plugin,
+                    ShadowSnapshot {
+                        events: seen.events,
+                        failed: seen.failed,
+                        only_live: seen.only_live,
+                        only_shadow: seen.only_shadow,
+                        fewer_masks: seen.fewer_masks,
+                    },
+                );
+            }
+        }
+        snapshot
     }
 
     /// The plugins: how each stands, and the way to change one while the pipeline runs.

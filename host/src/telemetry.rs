@@ -107,6 +107,7 @@ impl Counters {
             notifications: self.notifications.get(),
             plugin_failures: self.plugin_failures.get(),
             dead_letters: self.dead_letters.get(),
+            shadows: BTreeMap::new(),
             sinks: sinks
                 .iter()
                 .map(|(name, sink)| (name.clone(), sink.snapshot()))
@@ -130,7 +131,25 @@ pub struct Snapshot {
     pub notifications: BTreeMap<String, u64>,
     pub plugin_failures: BTreeMap<String, u64>,
     pub dead_letters: BTreeMap<String, u64>,
+    /// By plugin, how the one in shadow compares with the live one. Only a pipeline knows:
+    /// [`Pipeline::snapshot`](crate::pipeline::Pipeline::snapshot).
+    pub shadows: BTreeMap<String, ShadowSnapshot>,
     pub sinks: BTreeMap<String, SinkSnapshot>,
+}
+
+/// What a plugin in shadow has said otherwise than the live one, since it was put there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ShadowSnapshot {
+    /// Events that at least one side was asked about.
+    pub events: u64,
+    /// Events that the shadow failed on while the live plugin did not.
+    pub failed: u64,
+    /// What only the live plugin said.
+    pub only_live: u64,
+    /// What only the shadow said.
+    pub only_shadow: u64,
+    /// Leaves that the live plugin masked and the shadow did not.
+    pub fewer_masks: u64,
 }
 
 /// Counters of one sink, in events (or findings). What is replayed, or comes with a redelivered

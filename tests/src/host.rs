@@ -316,7 +316,7 @@ impl Host {
     /// What the host has counted so far.
     #[must_use]
     pub fn counted(&self) -> Snapshot {
-        self.pipeline.counters().snapshot()
+        self.pipeline.snapshot()
     }
 
     /// Waits until `done` says so of what the host has counted.
@@ -359,7 +359,7 @@ impl Host {
             .expect("the host does not panic")
             .expect("everything started was finished");
         Drained {
-            counted: self.pipeline.counters().snapshot(),
+            counted: self.pipeline.snapshot(),
             store: self.store,
             folder: self.folder,
         }
@@ -375,7 +375,7 @@ impl Host {
             .expect("the host does not panic")
             .expect("everything started was finished");
         Drained {
-            counted: self.pipeline.counters().snapshot(),
+            counted: self.pipeline.snapshot(),
             store: self.store,
             folder: self.folder,
         }

@@ -20,6 +20,7 @@ use sluicegate::{
     plugin::{
         ChainWorker, Component, Engine, Limits, LoadError, PluginChain, Terms,
         abi::{Batch, Column},
+        script::Script,
     },
     source::records::{self, Decoder, Step},
 };
@@ -28,6 +29,8 @@ use sluicegate_tests::{
     shelf::BUCKET,
 };
 
+/// Runs the example from its source.
+const RUNNER: &str = "runners/python-runner";
 const NOW_MS: u64 = 1_700_000_000_000;
 
 /// Compiling takes long: the first test does it, and the others find it done.
@@ -38,17 +41,14 @@ fn load(guest: &str, terms: &Terms) -> Result<Component, LoadError> {
 }
 
 fn wasm(guest: &str) -> Vec<u8> {
-    let path = root()
-        .join("dist/guests")
-        .join(guest)
-        .with_extension("wasm");
+    let path = root().join("dist").join(guest).with_extension("wasm");
     fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}; run `make guests`", path.display()))
 }
 
 #[test]
 fn the_defaults_are_room_enough_for_a_python_plugin() {
     let component = load(
-        "attack-tools-python",
+        "guests/attack-tools-python",
         &Terms {
             limits: Limits {
                 start_ms: 10_000,
@@ -79,7 +79,7 @@ fn a_configuration_in_error_is_refused_in_the_plugins_own_words() {
         configuration: configuration.as_object().unwrap().clone(),
         ..Terms::default()
     };
-    let error = load("attack-tools-python", &terms).unwrap_err();
+    let error = load("guests/attack-tools-python", &terms).unwrap_err();
     assert_eq!(
         error.to_string(),
         "refused its configuration: `allow` is not a setting (known: also, allowed)"
@@ -120,9 +120,19 @@ fn wide() -> Value {
     })
 }
 
+/// What the runner is given.
+fn script(guest: &str) -> Option<Script> {
+    let source = "plugins/examples-python/attack-tools/attack_tools.py";
+    (guest == RUNNER).then(|| Script {
+        file: "attack_tools.py".to_owned(),
+        source: fs::read_to_string(root().join(source)).unwrap(),
+    })
+}
+
 /// What a component says of each batch, as the native run writes it.
 fn found_by(guest: &str, batches: Vec<EventBatch>) -> Value {
     let terms = Terms {
+        script: script(guest),
         configuration: wide().as_object().unwrap().clone(),
         limits: Limits {
             deadline_ms: 5_000,
@@ -215,8 +225,9 @@ fn the_example_finds_in_the_sandbox_what_it_finds_under_cpython_and_what_rust_fi
         .map(|batch| batch.as_array().unwrap().len())
         .sum();
     assert!(count > 300, "{count} findings");
-    assert!(found_by("attack-tools-python", generated(&plan)) == native);
-    assert!(found_by("attack-tools", generated(&plan)) == native);
+    assert!(found_by("guests/attack-tools-python", generated(&plan)) == native);
+    assert!(found_by(RUNNER, generated(&plan)) == native);
+    assert!(found_by("guests/attack-tools", generated(&plan)) == native);
 }
 
 /// The same events as the plugin is handed them.
@@ -288,12 +299,15 @@ fn what_python_costs() {
     };
     let batches: Vec<_> = generated(&plan).iter().map(columns).collect();
     let folder = tempfile::tempdir().unwrap();
-    for guest in ["attack-tools-python", "attack-tools"] {
+    for guest in ["guests/attack-tools-python", RUNNER, "guests/attack-tools"] {
         let bytes = wasm(guest);
-        let cache = folder.path().join(guest);
-        let load = |engine: &Engine| {
-            Component::load(engine, "attack-tools", &bytes, &Terms::default()).unwrap()
+        let terms = Terms {
+            script: script(guest),
+            ..Terms::default()
         };
+        let cache = folder.path().join(guest);
+        let load =
+            |engine: &Engine| Component::load(engine, "attack-tools", &bytes, &terms).unwrap();
         let start = Instant::now();
         load(&Engine::new(Some(cache.clone())).unwrap());
         let cold = start.elapsed();

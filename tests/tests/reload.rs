@@ -245,6 +245,8 @@ async fn what_a_shadow_says_is_counted_and_not_applied() {
     assert_eq!(seen.samples[0].side, Side::Shadow);
     assert_eq!(seen.samples[0].what, "finds seen");
     assert_eq!(status.live, None);
+    let counted = &stage.host.counted().shadows["hostile-detect"];
+    assert_eq!((counted.events, counted.only_shadow), (10, 10));
     for (id, event) in stage.end().await {
         assert!(seen.samples.len() == 10 && id.len() > 10);
         assert_eq!(event["sluicegate"]["findings"], Value::Null);

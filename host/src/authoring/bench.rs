@@ -55,6 +55,7 @@ pub(crate) fn measure(
             state: true,
             ..Grants::default()
         },
+        script: None,
     };
     let services = Services::default().in_scratch()?;
     let engine = Engine::measuring(false)?.with_services(services);

@@ -115,6 +115,7 @@ impl Runner {
                 lookup: case.tables.keys().cloned().collect(),
                 ..Grants::default()
             },
+            script: None,
         };
         let tables = Tables::load(&case.tables)
             .with_context(|| format!("case `{}`", shown(&case.name.value)))?;

@@ -172,14 +172,10 @@ async fn forward(
     loop {
         match tokio::time::timeout(Duration::from_millis(200), &mut running).await {
             Ok(result) => break result?,
-            Err(_) => output.progress(&progress(
-                &pipeline.counters().snapshot(),
-                truth,
-                began.elapsed(),
-            ))?,
+            Err(_) => output.progress(&progress(&pipeline.snapshot(), truth, began.elapsed()))?,
         }
     }
-    Ok(pipeline.counters().snapshot())
+    Ok(pipeline.snapshot())
 }
 
 fn progress(counted: &Snapshot, truth: &Truth, elapsed: Duration) -> String {

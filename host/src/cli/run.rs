@@ -22,7 +22,7 @@ pub(super) async fn run(configured: &Configured, signals: Signals) -> Result<(),
         result = pipeline.run(signals.drain) => result,
         never = watch.run(signals.reload) => match never {},
     };
-    let counted = pipeline.counters().snapshot();
+    let counted = pipeline.snapshot();
     tracing::info!(
         messages = counted.messages,
         deleted = counted.messages_deleted,

@@ -99,6 +99,7 @@ impl Compiled {
             limits: Limits::default(),
             grants: Grants::default(),
             pre: link(&self.engine, &self.component)?,
+            script: None,
         });
         self.engine.ticker.measure(prepared.limits.start());
         let mut first = Running::start(&prepared).map_err(step("instantiate"))?;

@@ -18,6 +18,7 @@ use super::{
     limits::Limits,
     manifest,
     running::{CallError, Running},
+    script::Script,
     usage::Started,
 };
 use crate::text::shown;
@@ -79,6 +80,8 @@ pub struct Terms {
     pub limits: Limits,
     /// What it may reach.
     pub grants: Grants,
+    /// Where the component is a runner: the source that it is given before anything else.
+    pub script: Option<Script>,
 }
 
 /// What an instance needs, before the plugin has said anything.
@@ -88,6 +91,8 @@ pub(super) struct Prepared {
     pub(super) limits: Limits,
     pub(super) grants: Grants,
     pub(super) pre: abi::PluginPre<Guest>,
+    /// What a runner is given first.
+    pub(super) script: Option<String>,
 }
 
 impl Prepared {
@@ -157,6 +162,7 @@ impl Component {
             limits: terms.limits.clone(),
             grants: terms.grants.clone(),
             pre,
+            script: terms.script.as_ref().map(Script::to_json),
         });
         let mut first = Running::start(&prepared).map_err(step("instantiate"))?;
         let description = first.describe().map_err(step("describe"))?;
@@ -179,7 +185,10 @@ impl Component {
         }
         Ok(Self(Arc::new(Loaded {
             prepared,
-            digest: digest.to_owned(),
+            digest: match &terms.script {
+                Some(script) => script.digest(),
+                None => digest.to_owned(),
+            },
             imports,
             description,
             configuration,
@@ -219,7 +228,8 @@ impl Component {
         self.0.description.kind
     }
 
-    /// SHA-256 of the component's bytes, in lower-case hexadecimal.
+    /// SHA-256 of the component's bytes, or of its source where it came as source; in lower-case
+    /// hexadecimal.
     #[must_use]
     pub fn digest(&self) -> &str {
         &self.0.digest

@@ -4,7 +4,11 @@ use std::path::Path;
 
 use anyhow::{Context as _, ensure};
 
-use super::{Component, Engine, MAX_COMPONENT_BYTES, Settings, Signers, abi::Kind};
+use super::{
+    Component, Engine, MAX_COMPONENT_BYTES, Settings, Signers, Terms,
+    abi::Kind,
+    script::{self, MAX_SCRIPT_BYTES, Runner, Script},
+};
 use crate::digest::{hex, sha256};
 
 /// Loads plugins, at the start and whenever one has changed: pinned, signed and granted as the
@@ -13,13 +17,34 @@ use crate::digest::{hex, sha256};
 pub struct Loader {
     engine: Engine,
     signers: Signers,
+    python: script::Settings,
+    runner: Runner,
+}
+
+/// What a plugin is made from.
+struct Code {
+    /// The component's bytes, or those of the runner.
+    wasm: Vec<u8>,
+    /// What the runner is given.
+    script: Option<Script>,
 }
 
 impl Loader {
     /// A loader for plugins that run on this engine.
     #[must_use]
     pub fn new(engine: Engine, signers: Signers) -> Self {
-        Self { engine, signers }
+        Self {
+            engine,
+            signers,
+            python: script::Settings::default(),
+            runner: Runner::default(),
+        }
+    }
+
+    /// The same with a runner for plugins that come as source.
+    #[must_use]
+    pub fn with_python(self, python: script::Settings) -> Self {
+        Self { python, ..self }
     }
 
     /// Loads one plugin.
@@ -27,8 +52,8 @@ impl Loader {
     /// # Errors
     /// Names the plugin and says why it is refused.
     pub fn load(&self, name: &str, settings: &Settings) -> anyhow::Result<Component> {
-        self.trusted(settings)
-            .and_then(|wasm| component(&self.engine, name, settings, &wasm))
+        self.code(settings)
+            .and_then(|code| self.component(&self.engine, name, settings, &code))
             .with_context(|| format!("failed to load plugins.{name}"))
     }
 
@@ -37,8 +62,8 @@ impl Loader {
     /// # Errors
     /// Names the plugin and says why it is refused.
     pub fn load_shadow(&self, name: &str, settings: &Settings) -> anyhow::Result<Component> {
-        self.trusted(settings)
-            .and_then(|wasm| component(&self.apart()?, name, settings, &wasm))
+        self.code(settings)
+            .and_then(|code| self.component(&self.apart()?, name, settings, &code))
             .with_context(|| format!("failed to load plugins.{name}"))
     }
 
@@ -52,10 +77,10 @@ impl Loader {
         name: &str,
         settings: &Settings,
     ) -> anyhow::Result<(Component, Component)> {
-        self.trusted(settings)
-            .and_then(|wasm| {
-                let live = component(&self.engine, name, settings, &wasm)?;
-                Ok((live, component(&self.apart()?, name, settings, &wasm)?))
+        self.code(settings)
+            .and_then(|code| {
+                let live = self.component(&self.engine, name, settings, &code)?;
+                Ok((live, self.component(&self.apart()?, name, settings, &code)?))
             })
             .with_context(|| format!("failed to load plugins.{name}"))
     }
@@ -66,15 +91,35 @@ impl Loader {
         Ok(self.engine.clone().with_services(services))
     }
 
-    /// The component's bytes, if they are those that were pinned and signed.
-    fn trusted(&self, settings: &Settings) -> anyhow::Result<Vec<u8>> {
+    /// What the plugin is made from, if it is what was pinned and signed.
+    fn code(&self, settings: &Settings) -> anyhow::Result<Code> {
         let path = &settings.path;
-        let wasm = read(path)?;
-        let digest = sha256(&[&wasm]);
-        if let Some(pin) = &settings.sha256 {
+        if !Script::is_one(path) {
+            let wasm = self.trusted(path, settings.sha256.as_deref(), MAX_COMPONENT_BYTES)?;
+            return Ok(Code { wasm, script: None });
+        }
+        let source = self.trusted(path, settings.sha256.as_deref(), MAX_SCRIPT_BYTES)?;
+        let script = Some(Script::new(path, source)?);
+        let runner = self.python.runner.as_ref().with_context(|| {
+            format!(
+                "{} is source: name what runs it as `runner` in the section [python]",
+                path.display()
+            )
+        })?;
+        let wasm = self
+            .trusted(runner, self.python.sha256.as_deref(), MAX_COMPONENT_BYTES)
+            .context("failed to load python.runner")?;
+        Ok(Code { wasm, script })
+    }
+
+    /// The bytes of a file, if they are those that were pinned and signed.
+    fn trusted(&self, path: &Path, pin: Option<&str>, max: usize) -> anyhow::Result<Vec<u8>> {
+        let bytes = read(path, max)?;
+        let digest = sha256(&[&bytes]);
+        if let Some(pin) = pin {
             ensure!(
-                *pin == hex(&digest),
-                "{} is not the pinned component: its sha256 is {}",
+                pin == hex(&digest),
+                "{} is not the pinned one: its sha256 is {}",
                 path.display(),
                 hex(&digest)
             );
@@ -83,36 +128,48 @@ impl Loader {
             .signers
             .check(path, &digest)
             .with_context(|| path.display().to_string())?;
-        tracing::debug!(digest = hex(&digest), signer, "component may be loaded");
-        Ok(wasm)
+        tracing::debug!(digest = hex(&digest), signer, "plugin may be loaded");
+        Ok(bytes)
+    }
+
+    fn component(
+        &self,
+        engine: &Engine,
+        name: &str,
+        settings: &Settings,
+        code: &Code,
+    ) -> anyhow::Result<Component> {
+        let terms = Terms {
+            script: code.script.clone(),
+            ..settings.terms()
+        };
+        let component = if terms.script.is_some() {
+            let runner = self.runner.compiled(engine, &code.wasm)?;
+            runner
+                .reaching(engine.services.clone())
+                .load(name, &terms)?
+        } else {
+            Component::load(engine, name, &code.wasm, &terms)?
+        };
+        if let Some(kind) = settings.kind {
+            ensure!(
+                Kind::from(kind) == component.kind(),
+                "is of kind {}, the configuration says {}",
+                component.kind().as_str(),
+                Kind::from(kind).as_str()
+            );
+        }
+        Ok(component)
     }
 }
 
-fn component(
-    engine: &Engine,
-    name: &str,
-    settings: &Settings,
-    wasm: &[u8],
-) -> anyhow::Result<Component> {
-    let component = Component::load(engine, name, wasm, &settings.terms())?;
-    if let Some(kind) = settings.kind {
-        ensure!(
-            Kind::from(kind) == component.kind(),
-            "is of kind {}, the configuration says {}",
-            component.kind().as_str(),
-            Kind::from(kind).as_str()
-        );
-    }
-    Ok(component)
-}
-
-/// Reads a component, but not one that would be refused for its size anyway.
-fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+/// Reads a component or source, but not one that would be refused for its size anyway.
+fn read(path: &Path, max: usize) -> anyhow::Result<Vec<u8>> {
     let failed = || format!("failed to read {}", path.display());
     let size = std::fs::metadata(path).with_context(failed)?.len();
     ensure!(
-        size <= MAX_COMPONENT_BYTES as u64,
-        "{} has {size} bytes, at most {MAX_COMPONENT_BYTES} are loaded",
+        size <= max as u64,
+        "{} has {size} bytes, at most {max} are loaded",
         path.display()
     );
     std::fs::read(path).with_context(failed)

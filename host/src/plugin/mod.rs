@@ -36,14 +36,17 @@ mod reach;
 mod report;
 mod rollout;
 mod running;
+mod said;
+pub mod script;
 mod seat;
 mod state;
 mod trial;
 pub mod trust;
 mod usage;
 mod verdicts;
+mod worker;
 
-pub use chain::{ChainSlot, ChainWorker, PluginChain};
+pub use chain::PluginChain;
 
 pub use compiled::Compiled;
 pub use component::{Component, LoadError, MAX_COMPONENT_BYTES, Terms};
@@ -61,19 +64,20 @@ pub use running::CallError;
 pub use trial::{Comparison, Difference, Shadow, Side, Trial};
 pub use trust::Signers;
 pub use usage::Usage;
+pub use worker::{ChainSlot, ChainWorker};
 
 /// One plugin of the chain: the section `[plugins.<name>]`. The name must be the one that the plugin
 /// gives itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// The component (`.wasm`). Required.
+    /// The component (`.wasm`), or source that the runner of the section `[python]` runs (`.py`). Required.
     pub path: PathBuf,
     /// What the plugin's `configure` takes; the plugin's own schema says what may stand here. Default:
     /// empty.
     #[serde(default)]
     pub configuration: serde_json::Map<String, serde_json::Value>,
-    /// SHA-256 of the component, 64 lower-case hexadecimal digits: no other is loaded. Default: any.
+    /// SHA-256 of that file, 64 lower-case hexadecimal digits: no other is loaded. Default: any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
     /// The kind that the component must be of. One that is not `redact` may then be missing or broken at
@@ -151,17 +155,7 @@ impl Settings {
             ("sha256", &self.sha256),
             ("accept_fewer_masks", &self.accept_fewer_masks),
         ] {
-            let sound = |digest: &String| {
-                digest.len() == 64
-                    && digest
-                        .bytes()
-                        .all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
-            };
-            if digest.as_ref().is_some_and(|digest| !sound(digest)) {
-                problems.push(format!(
-                    "{at}.{key} must be a SHA-256 of 64 lower-case hexadecimal digits"
-                ));
-            }
+            problems.sha256(&format!("{at}.{key}"), digest.as_deref());
         }
         self.limits.validate(&format!("{at}.limits"), problems);
         self.grants.validate(&format!("{at}.grants"), problems);
@@ -174,6 +168,7 @@ impl Settings {
             configuration: self.configuration.clone(),
             limits: self.limits.clone(),
             grants: self.grants.clone(),
+            script: None,
         }
     }
 }

@@ -64,15 +64,19 @@ impl Running {
         prepared.fill(&mut store);
         let plugin = prepared.pre.instantiate(&mut store);
         store.data_mut().end();
-        match plugin {
-            Ok(plugin) => Ok(Self {
-                store,
-                plugin,
-                prepared: Arc::clone(prepared),
-                entered: false,
-            }),
-            Err(error) => Err(cause(&error, store.data(), allowed).unwrap_or_else(CallError::Trap)),
+        let plugin = plugin.map_err(|error| {
+            cause(&error, store.data(), allowed).unwrap_or_else(CallError::Trap)
+        })?;
+        let mut running = Self {
+            store,
+            plugin,
+            prepared: Arc::clone(prepared),
+            entered: false,
+        };
+        if let Some(script) = &prepared.script {
+            running.enter_configure(script)?;
         }
+        Ok(running)
     }
 
     /// Asks the plugin what it is.
@@ -84,12 +88,16 @@ impl Running {
 
     /// Hands the plugin its configuration. From here on only a batch's output is expected of it.
     pub(super) fn configure(&mut self, json: &str) -> Result<abi::Subscription, CallError> {
-        let allowed = self.prepared.limits.start();
-        let subscription =
-            self.call(allowed, |plugin, store| plugin.call_configure(store, json))?;
+        let subscription = self.enter_configure(json)?;
         self.store
             .set_hostcall_fuel(self.prepared.limits.output_bytes);
-        subscription.map_err(|reason| CallError::Refused(shown(&reason)))
+        Ok(subscription)
+    }
+
+    fn enter_configure(&mut self, json: &str) -> Result<abi::Subscription, CallError> {
+        let allowed = self.prepared.limits.start();
+        self.call(allowed, |plugin, store| plugin.call_configure(store, json))?
+            .map_err(|reason| CallError::Refused(shown(&reason)))
     }
 
     /// Hands the plugin a batch. `events` says who the rows are, for plugins that count.

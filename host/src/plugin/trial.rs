@@ -1,16 +1,11 @@
 //! Shadow: a plugin that sees the same events as the live one, and whose say is compared, not applied.
 
-use std::{
-    collections::BTreeSet,
-    ops::Range,
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+use std::sync::{
+    Mutex, PoisonError,
+    atomic::{AtomicU64, Ordering},
 };
 
-use super::{Component, chain::Run, seat::Answer, verdicts::leaves};
-use crate::{digest::sha256, event::EventBatch, text::shown};
+use super::Component;
 
 /// Differences that are kept as examples.
 const SAMPLES: usize = 20;
@@ -99,189 +94,27 @@ impl Trial {
         }
     }
 
-    /// Compares what both sides said of one batch.
-    pub(super) fn compare(&self, live: &Said, shadow: &Said, batch: &EventBatch) {
-        let add = |counter: &AtomicU64, count: usize| {
-            counter.fetch_add(count as u64, Ordering::Relaxed);
-        };
-        add(&self.failed, shadow.failed.difference(&live.failed).count());
-        let only_live: Vec<_> = live
-            .things
-            .difference(&shadow.things)
-            // What could not be judged is counted above.
-            .filter(|thing| !shadow.failed.contains(&thing.row))
-            .collect();
-        let only_shadow: Vec<_> = shadow
-            .things
-            .difference(&live.things)
-            .filter(|thing| !live.failed.contains(&thing.row))
-            .collect();
-        add(&self.only_live, only_live.len());
-        add(&self.only_shadow, only_shadow.len());
-        let unmasked = only_live.iter().filter(|thing| thing.is_mask());
-        add(&self.fewer_masks, unmasked.count());
-        self.keep(Side::Live, &only_live, batch);
-        self.keep(Side::Shadow, &only_shadow, batch);
-        let asked = live.asked.union(&shadow.asked).count();
-        self.events.fetch_add(asked as u64, Ordering::Release);
+    /// How many more examples are kept.
+    pub(super) fn room(&self) -> usize {
+        SAMPLES.saturating_sub(self.samples().len())
     }
 
-    fn keep(&self, side: Side, things: &[&Thing], batch: &EventBatch) {
-        if things.is_empty() {
-            return;
+    /// Adds what was seen of one batch.
+    pub(super) fn add(&self, seen: Comparison) {
+        let add = |counter: &AtomicU64, count| counter.fetch_add(count, Ordering::Relaxed);
+        add(&self.failed, seen.failed);
+        add(&self.only_live, seen.only_live);
+        add(&self.only_shadow, seen.only_shadow);
+        add(&self.fewer_masks, seen.fewer_masks);
+        if !seen.samples.is_empty() {
+            let mut samples = self.samples();
+            samples.extend(seen.samples);
+            samples.truncate(SAMPLES);
         }
-        let mut samples = self.samples();
-        let room = SAMPLES.saturating_sub(samples.len());
-        samples.extend(things.iter().take(room).map(|thing| {
-            let index = batch.events[thing.row as usize].index;
-            Difference {
-                event: format!("{}.{index}", batch.object.id),
-                side,
-                what: thing.text(),
-            }
-        }));
+        self.events.fetch_add(seen.events, Ordering::Release);
     }
 
     fn samples(&self) -> std::sync::MutexGuard<'_, Vec<Difference>> {
         self.samples.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// What a plugin said of a batch, in a form that can be compared.
-#[derive(Debug, Default)]
-pub(super) struct Said {
-    asked: BTreeSet<u32>,
-    failed: BTreeSet<u32>,
-    things: BTreeSet<Thing>,
-}
-
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Thing {
-    row: u32,
-    what: What,
-}
-
-/// Values are compared by their SHA-256, so that none is kept.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum What {
-    Adds {
-        path: String,
-        value: [u8; 32],
-    },
-    Finds {
-        rule: String,
-        rest: [u8; 32],
-    },
-    /// The bytes of the leaf; two paths may lead to it.
-    Masks {
-        start: usize,
-        end: usize,
-        path: Unordered,
-    },
-    Drops,
-}
-
-/// A text that is shown and makes no difference.
-#[derive(Debug)]
-struct Unordered(String);
-
-impl PartialEq for Unordered {
-    fn eq(&self, _: &Self) -> bool {
-        true
-    }
-}
-
-impl Eq for Unordered {}
-
-impl PartialOrd for Unordered {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Unordered {
-    fn cmp(&self, _: &Self) -> std::cmp::Ordering {
-        std::cmp::Ordering::Equal
-    }
-}
-
-impl Thing {
-    fn is_mask(&self) -> bool {
-        matches!(self.what, What::Masks { .. })
-    }
-
-    fn text(&self) -> String {
-        match &self.what {
-            What::Adds { path, .. } => format!("adds {}", shown(path)),
-            What::Finds { rule, .. } => format!("finds {}", shown(rule)),
-            What::Masks { path, .. } => format!("masks {}", shown(&path.0)),
-            What::Drops => "drops the event".to_owned(),
-        }
-    }
-}
-
-impl Said {
-    pub(super) fn new(answer: &Answer, run: &Run<'_>) -> Self {
-        let mut said = Self::default();
-        for (row, _) in &answer.failed {
-            said.asked.insert(*row);
-            said.failed.insert(*row);
-        }
-        for (rows, outcome) in &answer.parts {
-            said.asked.extend(rows);
-            let row = |part: u32| rows[part as usize];
-            for addition in &outcome.additions {
-                for (part, &row) in rows.iter().enumerate() {
-                    said.add(row, addition, part);
-                }
-            }
-            for finding in &outcome.findings {
-                let entity = finding.entity.join("\u{1f}");
-                let rest: [&[u8]; 3] = [
-                    &[finding.severity as u8],
-                    &finding.window_s.to_be_bytes(),
-                    entity.as_bytes(),
-                ];
-                said.thing(
-                    row(finding.row),
-                    What::Finds {
-                        rule: finding.rule.clone(),
-                        rest: sha256(&rest),
-                    },
-                );
-            }
-            for mask in &outcome.masks {
-                let row = row(mask.row);
-                match leaves(row, mask, run) {
-                    Ok(ranges) => ranges.into_iter().for_each(|Range { start, end }| {
-                        let path = Unordered(mask.path.clone());
-                        said.thing(row, What::Masks { start, end, path });
-                    }),
-                    // As it would be, were it live.
-                    Err(_) => {
-                        said.failed.insert(row);
-                    }
-                }
-            }
-            for &part in &outcome.drops {
-                said.thing(row(part), What::Drops);
-            }
-        }
-        said
-    }
-
-    fn add(&mut self, row: u32, addition: &super::abi::Addition, part: usize) {
-        let values = &addition.values;
-        if values.kinds[part] == 0 {
-            return;
-        }
-        let range = values.offsets[part] as usize..values.offsets[part + 1] as usize;
-        let value = sha256(&[&[values.kinds[part]], &values.data[range]]);
-        let path = addition.path.clone();
-        self.thing(row, What::Adds { path, value });
-    }
-
-    fn thing(&mut self, row: u32, what: What) {
-        self.things.insert(Thing { row, what });
     }
 }

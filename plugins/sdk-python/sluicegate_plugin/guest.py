@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from types import TracebackType
+from types import ModuleType, TracebackType
 from typing import Any, NoReturn
 
 from . import log, settings, wit
@@ -72,12 +72,14 @@ def _place(error: BaseException) -> str:
 class _NoMoreModules:
     """Answers for modules that were not imported while the component was made: there are no files."""
 
-    @staticmethod
-    def find_spec(name: str, *_: object) -> NoReturn:
-        raise ModuleNotFoundError(f"{name} is not in the component: import it at the top of the plugin", name=name)
+    advice = "import it at the top of the plugin"
+
+    @classmethod
+    def find_spec(cls, name: str, *_: object) -> NoReturn:
+        raise ModuleNotFoundError(f"{name} is not in the component: {cls.advice}", name=name)
 
 
-def _seal() -> None:
+def seal() -> None:
     """Done first in a component: there is the log to write to, and nothing to read. Not at its making: then
     there is no log yet, but all modules."""
     if _NoMoreModules in sys.meta_path or not wit.IN_COMPONENT:
@@ -96,11 +98,11 @@ def export(plugin: type[Plugin[Any]]) -> type:
         """The plugin as the host sees it."""
 
         def describe(self) -> wit.Description:
-            _seal()
+            seal()
             return describe(plugin)
 
         def configure(self, json: str) -> wit.RawSubscription:
-            _seal()
+            seal()
             configured[:] = [Configured(plugin, json)]
             return configured[0].subscription
 
@@ -110,3 +112,29 @@ def export(plugin: type[Plugin[Any]]) -> type:
             return configured[0].process(batch)
 
     return WitWorld
+
+
+def load(file: str, source: str) -> Any:
+    """Runs a plugin's source, once, in a component that was made without it; answers with its ``WitWorld``.
+
+    Raises ``Err`` with file, line and reason when the source cannot be run or ends without a plugin."""
+    seal()
+    _NoMoreModules.advice = "a plugin that comes as source has only what the runner was made with"
+    module = ModuleType(file.removesuffix(".py"))
+    # Dataclasses look their module up.
+    sys.modules[module.__name__] = module
+    try:
+        # To show the line of a syntax error Python opens the file, and there are none: the name is one that
+        # cannot be opened.
+        compile(source, "\ud800", "exec")
+        exec(compile(source, file, "exec"), module.__dict__)
+    except SyntaxError as error:
+        raise wit.Err(f"{file}, line {error.lineno}: {error.msg}") from None
+    except MemoryError:
+        raise
+    except (Exception, SystemExit) as error:
+        reason = f": {error}" if isinstance(error, ImportError) else ""
+        raise wit.Err(f"failed to run the source: {_place(error)}{reason}") from None
+    if not (world := getattr(module, "WitWorld", None)):
+        raise wit.Err(f"{file} has no plugin: it must end with `WitWorld = export(...)`")
+    return world()

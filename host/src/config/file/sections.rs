@@ -39,6 +39,8 @@ pub struct Config {
     pub reload: plugin::ReloadSettings,
     /// `[trust]`: who must have signed a plugin.
     pub trust: plugin::trust::Settings,
+    /// `[python]`: what runs plugins that come as source.
+    pub python: plugin::script::Settings,
     /// `[plugin_cache]`: where compiled plugins are kept.
     pub plugin_cache: PluginCache,
 }
@@ -270,6 +272,7 @@ impl Config {
         let findings = sections.take("findings", findings::Settings::validate);
         let reload = sections.take("reload", plugin::ReloadSettings::validate);
         let trust = sections.take("trust", plugin::trust::Settings::validate);
+        let python = sections.take("python", plugin::script::Settings::validate);
         let plugin_cache = sections.take("plugin_cache", PluginCache::validate);
         let problems = sections.finish();
         let parts = (
@@ -281,6 +284,7 @@ impl Config {
             findings,
             reload,
             trust,
+            python,
             plugin_cache,
         );
         match parts {
@@ -293,6 +297,7 @@ impl Config {
                 Some(findings),
                 Some(reload),
                 Some(trust),
+                Some(python),
                 Some(plugin_cache),
             ) if problems.is_empty() => Ok(Self {
                 source,
@@ -306,6 +311,7 @@ impl Config {
                 findings,
                 reload,
                 trust,
+                python,
                 plugin_cache,
             }),
             _ => Err(problems),
@@ -508,6 +514,7 @@ mod tests {
         assert_eq!(plain.findings, full.findings);
         assert_eq!(plain.reload, full.reload);
         assert_eq!(plain.trust, full.trust);
+        assert_eq!(plain.python, full.python);
         assert_eq!(plain.plugin_cache, full.plugin_cache);
         assert_eq!(plain.ledger, full.ledger);
         assert_eq!(plain.plugins, full.plugins);
