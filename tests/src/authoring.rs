@@ -83,6 +83,11 @@ impl Workshop {
                 std::env::join_paths(paths).expect("paths can be joined"),
             )
             .env("CARGO_TARGET_DIR", kept)
+            .env("RUNNERS", root().join("dist/runners"))
+            .env(
+                "SLUICEGATE__PLUGIN_CACHE__PATH",
+                root().join("target/tmp/plugin-cache"),
+            )
             // A new project needs no library that this workspace has not fetched.
             .env("CARGO_NET_OFFLINE", "true")
             .stdin(Stdio::null());
