@@ -3,10 +3,12 @@
 //! `docs/detections.md` all of it. Identifiers never change once released.
 
 mod behaviour;
-mod cloudtrail;
+pub mod cloudtrail;
+mod manual;
 
 pub use behaviour::BEHAVIOUR;
 pub use cloudtrail::CLOUDTRAIL;
+pub use manual::manual;
 
 /// How much a finding matters, in the words of the plugin interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,4 +46,124 @@ pub struct Rule {
     pub rationale: &'static str,
     /// Who does the same for good reasons, and how to tell.
     pub false_positives: &'static str,
+}
+
+/// Every rule, with the plugin it belongs to.
+pub fn all() -> impl Iterator<Item = (&'static str, &'static Rule)> {
+    let of = |plugin, rules: &'static [&'static Rule]| rules.iter().map(move |rule| (plugin, *rule));
+    of("detect-cloudtrail", CLOUDTRAIL).chain(of("detect-behaviour", BEHAVIOUR))
+}
+
+/// The rule with this identifier.
+#[must_use]
+pub fn rule(id: &str) -> Option<&'static Rule> {
+    all().map(|(_, rule)| rule).find(|rule| rule.id == id)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// Those of MITRE ATT&CK for enterprises.
+    const TACTICS: [&str; 14] = [
+        "Reconnaissance",
+        "Resource Development",
+        "Initial Access",
+        "Execution",
+        "Persistence",
+        "Privilege Escalation",
+        "Defense Evasion",
+        "Credential Access",
+        "Discovery",
+        "Lateral Movement",
+        "Collection",
+        "Command and Control",
+        "Exfiltration",
+        "Impact",
+    ];
+
+    /// Those of Security Hub.
+    const NAMESPACES: [&str; 5] = [
+        "Software and Configuration Checks",
+        "TTPs",
+        "Effects",
+        "Unusual Behaviors",
+        "Sensitive Data Identifications",
+    ];
+
+    /// `T` and four digits, maybe a point and three more.
+    fn is_technique(text: &str) -> bool {
+        let digits = |part: &str, count| {
+            part.len() == count && part.bytes().all(|byte| byte.is_ascii_digit())
+        };
+        text.strip_prefix('T')
+            .is_some_and(|rest| match rest.split_once('.') {
+                Some((technique, sub)) => digits(technique, 4) && digits(sub, 3),
+                None => digits(rest, 4),
+            })
+    }
+
+    #[test]
+    fn identifiers_are_unique_and_well_formed() {
+        let mut seen = BTreeSet::new();
+        for (plugin, rule) in all() {
+            assert!(seen.insert(rule.id), "{} twice", rule.id);
+            let well_formed = rule.id.split('-').all(|word| {
+                !word.is_empty()
+                    && word
+                        .bytes()
+                        .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+            });
+            assert!(well_formed && rule.id.len() <= 64, "{plugin} {}", rule.id);
+        }
+    }
+
+    #[test]
+    fn techniques_and_tactics_are_those_of_attack() {
+        for (_, rule) in all() {
+            assert!(
+                rule.techniques.iter().all(|text| is_technique(text)),
+                "{}",
+                rule.id
+            );
+            assert_eq!(
+                rule.techniques.is_empty(),
+                rule.tactic.is_empty(),
+                "{}",
+                rule.id
+            );
+            assert!(
+                rule.tactic.is_empty() || TACTICS.contains(&rule.tactic),
+                "{}",
+                rule.id
+            );
+        }
+        for wrong in ["T1", "1098", "T1098.1", "T1098.0011", "T1098.", "TA0001"] {
+            assert!(!is_technique(wrong), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn every_text_says_something_and_fits_where_it_is_sent() {
+        for (_, rule) in all() {
+            for (text, most) in [
+                (rule.title, 100),
+                (rule.description, 300),
+                (rule.rationale, 600),
+                (rule.false_positives, 400),
+                (rule.types, 100),
+            ] {
+                assert!(
+                    text.trim() == text && !text.is_empty() && text.len() <= most,
+                    "{}: {text}",
+                    rule.id
+                );
+                assert!(!text.contains("  "), "{}: {text}", rule.id);
+            }
+            let namespace = rule.types.split('/').next().unwrap_or_default();
+            assert!(NAMESPACES.contains(&namespace), "{}", rule.id);
+        }
+    }
 }
