@@ -111,6 +111,18 @@ impl Cause {
     }
 }
 
+impl std::str::FromStr for Cause {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let known = Self::ALL.into_iter().find(|cause| cause.as_str() == name);
+        known.ok_or_else(|| {
+            let names = Self::ALL.map(Self::as_str);
+            format!("must be one of {}", names.join(", "))
+        })
+    }
+}
+
 impl std::fmt::Display for Cause {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.as_str())
@@ -176,4 +188,104 @@ pub struct DeadLetter {
     pub plugin: Option<String>,
     /// The error chain, without values of events, at most 1,024 characters.
     pub error: String,
+}
+
+impl DeadLetter {
+    /// The same as something that is still owed: a pending reference that is tried again.
+    ///
+    /// # Errors
+    /// When there is nothing to read again, and what to do instead.
+    pub fn to_pending(&self) -> Result<Self, &'static str> {
+        let subject = match &self.subject {
+            Subject::Message { .. } => {
+                return Err("a message: send its body to the queue again, `show` has it");
+            }
+            // What lies before the fault was delivered then; and as a range, because of the whole object
+            // the ledger may say that all have it.
+            Subject::Object {
+                object, from_index, ..
+            } => Subject::Events {
+                object: object.clone(),
+                ranges: vec![(from_index.unwrap_or(0), u32::MAX)],
+                sha256: None,
+            },
+            subject @ Subject::Events { .. } => subject.clone(),
+            subject @ Subject::Finding { .. } if self.sink.is_some() => subject.clone(),
+            Subject::Finding { .. } => return Err("a finding of no sink"),
+        };
+        Ok(Self {
+            subject,
+            ..self.clone()
+        })
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+
+    fn letter(subject: Subject, sink: Option<&str>) -> DeadLetter {
+        DeadLetter {
+            time_ms: 1,
+            cause: Cause::SinkRefused,
+            subject,
+            sink: sink.map(ToOwned::to_owned),
+            plugin: None,
+            error: "no".to_owned(),
+        }
+    }
+
+    fn object() -> ObjectRef {
+        ObjectRef {
+            bucket: "b".into(),
+            key: "k".into(),
+            version: None,
+        }
+    }
+
+    #[test]
+    fn a_cause_is_known_by_its_name() {
+        for cause in Cause::ALL {
+            assert_eq!(cause.as_str().parse(), Ok(cause));
+        }
+        let error = "sink".parse::<Cause>().unwrap_err();
+        assert!(error.starts_with("must be one of bucket-not-allowed, "));
+    }
+
+    #[test]
+    fn what_was_read_before_the_fault_is_not_owed_again() {
+        let broken = |from_index| Subject::Object {
+            object: object(),
+            offset: Some(7),
+            from_index,
+        };
+        for (from_index, first) in [(Some(3), 3), (Some(0), 0), (None, 0)] {
+            let pending = letter(broken(from_index), None).to_pending().unwrap();
+            let rest = Subject::Events {
+                object: object(),
+                ranges: vec![(first, u32::MAX)],
+                sha256: None,
+            };
+            assert_eq!(pending.subject, rest);
+        }
+    }
+
+    #[test]
+    fn a_message_and_a_finding_of_nobody_cannot_be_owed() {
+        let message = Subject::Message {
+            id: "1".to_owned(),
+            body: "{}".to_owned(),
+        };
+        assert!(
+            letter(message, None)
+                .to_pending()
+                .unwrap_err()
+                .contains("queue")
+        );
+        let finding = Subject::Finding { id: "1".to_owned() };
+        assert!(letter(finding.clone(), None).to_pending().is_err());
+        let owed = letter(finding, Some("hub"));
+        assert_eq!(owed.to_pending().unwrap(), owed);
+    }
 }

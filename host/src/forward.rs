@@ -104,6 +104,31 @@ impl Scope {
         self.sink.is_none() && self.ranges.is_empty()
     }
 
+    /// What a dead letter says when the object cannot be read from its fault on; nothing when no event
+    /// from there on was wanted.
+    fn rest(&self, object: &ObjectRef, fault: &ObjectFault) -> Option<Subject> {
+        let wanted = self
+            .ranges
+            .iter()
+            .filter(|(_, end)| *end > fault.from_index);
+        let ranges: Vec<_> = wanted
+            .map(|(first, end)| (*first.max(&fault.from_index), *end))
+            .collect();
+        let to_the_end = |(_, end): &(u32, u32)| *end == u32::MAX;
+        if self.ranges.is_empty() || ranges.last().is_some_and(to_the_end) {
+            return Some(Subject::Object {
+                object: object.clone(),
+                offset: Some(fault.offset),
+                from_index: Some(fault.from_index),
+            });
+        }
+        (!ranges.is_empty()).then(|| Subject::Events {
+            object: object.clone(),
+            ranges,
+            sha256: None,
+        })
+    }
+
     /// What a dead letter says when the object cannot be read at all.
     fn subject(&self, object: &ObjectRef) -> Subject {
         if self.ranges.is_empty() {
@@ -578,6 +603,8 @@ impl Forwarder {
                 let mut bad = Vec::new();
                 let what = loop {
                     match decoder.step() {
+                        // Of a reference's events, those outside it were told of when it was made.
+                        Step::Bad(event) if !scope.wants(event.index) => {}
                         Step::Bad(event) => {
                             bad.push(event);
                             if bad.len() == BAD_EVENTS {
@@ -715,10 +742,6 @@ impl Forwarder {
     /// Dead-letters single events at fault: one letter a cause, however many they are.
     async fn bury_bad(&self, object: &Object, bad: BadEvents, scope: &Scope) -> Outcome {
         let mut worst = Outcome::Delivered;
-        if !scope.is_whole() {
-            // They were dead-lettered when the object was first read.
-            return worst;
-        }
         for (cause, group) in bad.0 {
             tracing::error!(
                 object = object.url,
@@ -746,9 +769,9 @@ impl Forwarder {
 
     /// Dead-letters an object from its fault on.
     async fn bury_rest(&self, object: &Object, fault: ObjectFault, scope: &Scope) -> Outcome {
-        if !scope.is_whole() {
+        let Some(subject) = scope.rest(&object.reference, &fault) else {
             return Outcome::Delivered;
-        }
+        };
         tracing::error!(
             object = object.url,
             cause = %fault.cause,
@@ -757,11 +780,6 @@ impl Forwarder {
             error = fault.error,
             "an object is at fault and kept as a dead letter",
         );
-        let subject = Subject::Object {
-            object: object.reference.clone(),
-            offset: Some(fault.offset),
-            from_index: Some(fault.from_index),
-        };
         self.bury(fault.cause, subject, None, fault.error, scope)
             .await
     }
@@ -1043,6 +1061,33 @@ mod tests {
                 .collect::<Vec<_>>(),
             [1, 2, 5]
         );
+    }
+
+    #[test]
+    fn what_cannot_be_read_from_a_fault_on_is_owed_as_far_as_it_was_wanted() {
+        let object = ObjectRef {
+            bucket: "b".into(),
+            key: "k".into(),
+            version: None,
+        };
+        let fault = ObjectFault {
+            cause: Cause::CorruptGzip,
+            offset: 9,
+            from_index: 4,
+            error: String::new(),
+        };
+        let rest = |ranges| Scope::replay(None, ranges).rest(&object, &fault);
+        assert_eq!(rest(&[(0, 4)]), None);
+        let Some(Subject::Events { ranges, .. }) = rest(&[(0, 2), (3, 6), (8, 9)]) else {
+            panic!("events");
+        };
+        assert_eq!(ranges, [(4, 6), (8, 9)]);
+        for ranges in [&[][..], &[(2, u32::MAX)]] {
+            let Some(Subject::Object { from_index, .. }) = rest(ranges) else {
+                panic!("the rest of the object");
+            };
+            assert_eq!(from_index, Some(4));
+        }
     }
 
     #[test]

@@ -152,7 +152,7 @@ async fn dead_letters_are_listed_and_shown_without_their_events() {
         let token = folder.join("token");
         std::fs::write(&token, splunk.token()).unwrap();
         format!(
-            "{}\n[sinks.splunk]\ntype = \"splunk_hec\"\nendpoint = \"{}\"\ntoken_file = \"{}\"\n",
+            "{}\n[limits]\nretry_pending_s = 1\n[sinks.splunk]\ntype = \"splunk_hec\"\nendpoint = \"{}\"\ntoken_file = \"{}\"\n",
             source(&aws, &wired),
             splunk.url(),
             token.display(),
@@ -194,4 +194,78 @@ async fn dead_letters_are_listed_and_shown_without_their_events() {
         program.run(&pending).await,
         (0, String::new(), String::new())
     );
+    redriven(&aws, &wired, &program, &splunk).await;
+}
+
+/// What was refused once is delivered when it is made pending again; what cannot be read stays dead.
+async fn redriven(aws: &Aws, wired: &Wired, program: &Program, splunk: &Splunk) {
+    let said = async |arguments: &[&str]| {
+        let (code, said, errors) = program.run(&[&["dead-letters"], arguments].concat()).await;
+        assert_eq!((code, errors.as_str()), (0, ""));
+        let words = said
+            .lines()
+            .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
+        words.collect::<Vec<_>>()
+    };
+    let both = ["1 corrupt-gzip -", "1 sink-refused splunk", "2 in all"];
+    assert_eq!(said(&["stats"]).await, both);
+    let some = [
+        "stats",
+        "--cause",
+        "sink-refused",
+        "--sink",
+        "splunk",
+        "--since",
+        "2026-01-01",
+    ];
+    assert_eq!(said(&some).await, ["1 sink-refused splunk", "1 in all"]);
+    let (code, _, errors) = program
+        .run(&["dead-letters", "stats", "--cause", "no"])
+        .await;
+    assert_eq!(code, 64);
+    assert!(
+        errors.contains("must be one of bucket-not-allowed"),
+        "{errors}"
+    );
+
+    let dry = said(&["redrive", "--dry-run"]).await;
+    assert!(
+        dry.contains(&"1 would be pending again for splunk".to_owned()),
+        "{dry:?}"
+    );
+    assert_eq!(said(&["stats"]).await, both, "nothing was done");
+    let done = said(&["redrive"]).await;
+    let all = [
+        "1 are pending again for every sink",
+        "1 are pending again for splunk",
+        "2 in all",
+    ];
+    assert_eq!(done, all);
+    assert_eq!(said(&["redrive"]).await, ["0 in all"], "again does nothing");
+    assert_eq!(said(&["list", "--pending", "splunk"]).await.len(), 1);
+
+    let poison = || {
+        let received = splunk.received();
+        let poisoned = received
+            .iter()
+            .filter(|event| event.event.contains("Poison"));
+        poisoned.count()
+    };
+    assert_eq!(poison(), 0);
+    let running = program.start();
+    for _ in 0..200 {
+        if poison() == 1 && said(&["stats"]).await == ["1 corrupt-gzip -", "1 in all"] {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    aws.queue_is_empty(&wired.queue_url).await;
+    running.terminate().await;
+    assert_eq!(poison(), 1);
+    assert_eq!(said(&["stats"]).await, ["1 corrupt-gzip -", "1 in all"]);
+    let events = splunk.received();
+    let of_events = events
+        .iter()
+        .filter(|event| event.event.contains("eventName"));
+    assert_eq!(of_events.count(), 3, "nothing came twice");
 }

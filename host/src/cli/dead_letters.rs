@@ -1,9 +1,14 @@
 //! `sluicegate dead-letters`: what could not be delivered, and why.
 
+mod filter;
+mod redrive;
+mod stats;
+
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
+use self::filter::Filter;
 use super::{Configured, Failure, output::Output};
 use crate::{
     assemble,
@@ -19,6 +24,10 @@ pub enum Command {
     List(List),
     /// One dead letter as JSON; it refers to its event and never holds it
     Show(Show),
+    /// How many there are, by cause and sink
+    Stats(Stats),
+    /// Make dead letters pending again: the host reads their events anew and delivers them
+    Redrive(Redrive),
 }
 
 /// Arguments of `list`.
@@ -32,6 +41,8 @@ pub struct List {
     /// At most so many
     #[arg(long, default_value_t = 1000)]
     limit: usize,
+    #[command(flatten)]
+    filter: Filter,
 }
 
 /// Arguments of `show`.
@@ -41,6 +52,27 @@ pub struct Show {
     configured: Configured,
     /// The name that `list` prints
     name: String,
+}
+
+/// Arguments of `stats`.
+#[derive(Debug, Args)]
+pub struct Stats {
+    #[command(flatten)]
+    configured: Configured,
+    #[command(flatten)]
+    filter: Filter,
+}
+
+/// Arguments of `redrive`.
+#[derive(Debug, Args)]
+pub struct Redrive {
+    #[command(flatten)]
+    configured: Configured,
+    #[command(flatten)]
+    filter: Filter,
+    /// Only say what would be done
+    #[arg(long)]
+    dry_run: bool,
 }
 
 pub(super) async fn run(command: &Command) -> Result<(), Failure> {
@@ -55,22 +87,69 @@ pub(super) async fn run(command: &Command) -> Result<(), Failure> {
             let store = assemble::store(&config.store).await?;
             Ok(print_one(&store, &show.name).await?)
         }
+        Command::Stats(stats) => {
+            let config = stats.configured.load()?;
+            let store = assemble::store(&config.store).await?;
+            Ok(stats::print(&store, &stats.filter).await?)
+        }
+        Command::Redrive(redrive) => {
+            let config = redrive.configured.load()?;
+            let store = assemble::store(&config.store).await?;
+            Ok(redrive::run(&store, &redrive.filter, redrive.dry_run).await?)
+        }
     }
 }
 
 async fn print_list(store: &Store, list: &List) -> anyhow::Result<()> {
-    let entries = match &list.pending {
-        Some(sink) => store.pending(sink, None, list.limit).await?,
-        None => store.dead_letters(None, list.limit).await?,
-    };
+    let mut pages = Pages::of(store, list.pending.as_deref());
     let mut output = Output::default();
-    for entry in &entries {
-        output.line(&line(entry))?;
-    }
-    if entries.len() == list.limit {
-        output.line("… and maybe more: raise --limit")?;
+    let mut shown = 0;
+    while let Some(page) = pages.next().await? {
+        for entry in page.iter().filter(|entry| list.filter.takes(entry)) {
+            if shown == list.limit {
+                return output.line("… and more: raise --limit");
+            }
+            output.line(&line(entry))?;
+            shown += 1;
+        }
     }
     Ok(())
+}
+
+/// All entries, page by page, the oldest events first.
+struct Pages<'a> {
+    store: &'a Store,
+    /// What is pending for this sink; dead letters where there is none.
+    pending: Option<&'a str>,
+    after: Option<String>,
+    last: bool,
+}
+
+impl<'a> Pages<'a> {
+    const SIZE: usize = 1_000;
+
+    fn of(store: &'a Store, pending: Option<&'a str>) -> Self {
+        Self {
+            store,
+            pending,
+            after: None,
+            last: false,
+        }
+    }
+
+    async fn next(&mut self) -> anyhow::Result<Option<Vec<Stored>>> {
+        if self.last {
+            return Ok(None);
+        }
+        let after = self.after.as_deref();
+        let page = match self.pending {
+            Some(sink) => self.store.pending(sink, after, Self::SIZE).await?,
+            None => self.store.dead_letters(after, Self::SIZE).await?,
+        };
+        self.last = page.len() < Self::SIZE;
+        self.after = page.last().map(|entry| entry.name.clone());
+        Ok(Some(page))
+    }
 }
 
 async fn print_one(store: &Store, name: &str) -> anyhow::Result<()> {
@@ -123,7 +202,10 @@ fn about(subject: &Subject) -> String {
         Subject::Events { object, ranges, .. } => {
             let ranges: Vec<_> = ranges
                 .iter()
-                .map(|(first, end)| format!("{first}..{end}"))
+                .map(|(first, end)| match *end {
+                    u32::MAX => format!("{first}.."),
+                    end => format!("{first}..{end}"),
+                })
                 .collect();
             format!(
                 "{} events {}",

@@ -27,6 +27,7 @@ Examples:
   sluicegate run --config sluicegate.toml            forwards until SIGTERM or SIGINT, then drains;
                                                      SIGHUP reads the plugins anew
   sluicegate backtest --folder logs my-plugin.wasm   what a plugin would have found
+  sluicegate rules coverage --rules sigma/rules --html coverage.html
   sluicegate dead-letters list --config sluicegate.toml
   sluicegate plugin new my-rule && sluicegate plugin test my-rule
 

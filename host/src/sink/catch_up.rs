@@ -9,6 +9,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use tokio::time::Instant;
 
 use super::hold::Hold;
 use crate::{
@@ -18,6 +19,8 @@ use crate::{
 };
 
 const PAGE: usize = 50;
+/// How often it is looked without a reason: others may store references too, as `dead-letters redrive` does.
+const LOOK_ANYWAY: Duration = Duration::from_secs(60);
 /// Replays in a row that may come to nothing before the rest waits for the next pass.
 const IN_VAIN: usize = 3;
 
@@ -89,9 +92,12 @@ impl CatchUp {
     /// Runs until it is aborted. What it was replaying then is still pending.
     pub(super) async fn run(self) {
         let mut after: Option<String> = None;
+        let mut looked = Instant::now();
         loop {
-            if self.owing.maybe.load(Ordering::Acquire) || self.hold.cause().is_some() {
+            let told = self.owing.maybe.load(Ordering::Acquire) || self.hold.cause().is_some();
+            if told || looked.elapsed() >= LOOK_ANYWAY {
                 after = self.pass(after).await;
+                looked = Instant::now();
             }
             tokio::time::sleep(self.interval).await;
         }

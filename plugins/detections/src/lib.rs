@@ -50,7 +50,8 @@ pub struct Rule {
 
 /// Every rule, with the plugin it belongs to.
 pub fn all() -> impl Iterator<Item = (&'static str, &'static Rule)> {
-    let of = |plugin, rules: &'static [&'static Rule]| rules.iter().map(move |rule| (plugin, *rule));
+    let of =
+        |plugin, rules: &'static [&'static Rule]| rules.iter().map(move |rule| (plugin, *rule));
     of("detect-cloudtrail", CLOUDTRAIL).chain(of("detect-behaviour", BEHAVIOUR))
 }
 
