@@ -1,0 +1,267 @@
+//! Where the fields that rules name lie in an event, and the values that stand there.
+
+use std::collections::HashMap;
+
+use crate::json;
+
+/// Columns that a pack may ask for; the host takes 512 of a plugin.
+const MAX_COLUMNS: usize = 480;
+
+/// What one column says of an event.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Cell<'a> {
+    /// There is no such member.
+    Absent,
+    /// It is null.
+    Null,
+    /// A string, unescaped.
+    Text(&'a str),
+    /// The JSON text of a number or a boolean.
+    Scalar(&'a str),
+    /// The JSON text of an object or an array.
+    Json(&'a str),
+}
+
+impl<'a> Cell<'a> {
+    /// The cell of a value given as JSON; a string with escapes goes through `hold`.
+    fn of(text: &'a str, hold: &'a mut String) -> Self {
+        match text.as_bytes().first() {
+            None => Self::Absent,
+            Some(b'n') => Self::Null,
+            Some(b'{' | b'[') => Self::Json(text),
+            Some(b'"') => {
+                let inside = text
+                    .get(1..text.len().saturating_sub(1))
+                    .unwrap_or_default();
+                *hold = json::unescaped(inside).into_owned();
+                Self::Text(hold)
+            }
+            Some(_) => Self::Scalar(text),
+        }
+    }
+}
+
+/// One event, as the columns that [`Fields::columns`] asks for.
+pub trait Event {
+    /// What stands in this column.
+    fn cell(&self, column: usize) -> Cell<'_>;
+}
+
+/// One value of a field; a field has as many as the arrays on the way to it have elements.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Value<'a> {
+    Null,
+    /// A string, or an object as a person reads it.
+    Text(&'a str),
+    /// A number or a boolean.
+    Scalar(&'a str),
+}
+
+/// Number of a field.
+pub type FieldId = usize;
+
+/// One field: a member of the event, or one further down by its dotted name.
+#[derive(Clone, Debug)]
+struct Field {
+    name: String,
+    /// Column of the member that has the whole name, dots and all.
+    literal: usize,
+    nested: Option<Nested>,
+}
+
+#[derive(Clone, Debug)]
+struct Nested {
+    /// Column of the place that the name leads to when no array is on the way.
+    direct: usize,
+    /// Column of the first member on the way, for when there is one.
+    outermost: usize,
+    /// The steps below that member.
+    steps: Vec<String>,
+}
+
+/// All fields of a pack.
+#[derive(Clone, Debug, Default)]
+pub struct Fields {
+    fields: Vec<Field>,
+    by_name: HashMap<String, FieldId>,
+    columns: Vec<String>,
+    by_pointer: HashMap<String, usize>,
+}
+
+impl Fields {
+    /// The columns to ask for, as JSON Pointers.
+    #[must_use]
+    pub fn columns(&self) -> &[String] {
+        &self.columns
+    }
+
+    /// The number of a field, which is asked for from now on. The empty name is the whole event.
+    pub(crate) fn add(&mut self, name: &str) -> Result<FieldId, String> {
+        if let Some(known) = self.by_name.get(name) {
+            return Ok(*known);
+        }
+        let steps: Vec<&str> = name.split('.').collect();
+        if steps.len() > 32 || name.len() > 1_024 {
+            return Err(format!(
+                "field `{}…` is too long: at most 32 steps and 1,024 bytes",
+                name.chars().take(40).collect::<String>()
+            ));
+        }
+        if steps.contains(&"*") {
+            return Err(format!("field `{name}`: a step cannot be `*`"));
+        }
+        if self.columns.len() + 3 > MAX_COLUMNS {
+            return Err(format!(
+                "the rules before it read {} columns already, and the host hands out no more than {MAX_COLUMNS}: split the pack",
+                self.columns.len()
+            ));
+        }
+        let literal = if name.is_empty() {
+            self.column(String::new())
+        } else {
+            self.column(pointer(&[name]))
+        };
+        let nested = (steps.len() > 1).then(|| Nested {
+            direct: self.column(pointer(&steps)),
+            outermost: self.column(pointer(&steps[..1])),
+            steps: steps[1..].iter().map(|step| (*step).to_owned()).collect(),
+        });
+        self.fields.push(Field {
+            name: name.to_owned(),
+            literal,
+            nested,
+        });
+        self.by_name.insert(name.to_owned(), self.fields.len() - 1);
+        Ok(self.fields.len() - 1)
+    }
+
+    fn column(&mut self, pointer: String) -> usize {
+        if let Some(known) = self.by_pointer.get(&pointer) {
+            return *known;
+        }
+        self.columns.push(pointer.clone());
+        self.by_pointer.insert(pointer, self.columns.len() - 1);
+        self.columns.len() - 1
+    }
+
+    /// The column of a field whose name has no dots.
+    pub(crate) fn column_of(&self, field: FieldId) -> usize {
+        self.fields[field].literal
+    }
+
+    pub(crate) fn name(&self, field: FieldId) -> &str {
+        &self.fields[field].name
+    }
+
+    /// Pointers of which one is there, and not null, wherever the field has a value.
+    pub(crate) fn needs(&self, field: FieldId) -> Vec<&str> {
+        let field = &self.fields[field];
+        let outermost = field.nested.as_ref().map(|nested| nested.outermost);
+        [Some(field.literal), outermost]
+            .into_iter()
+            .flatten()
+            .map(|column| self.columns[column].as_str())
+            .collect()
+    }
+
+    /// The texts of a field's values that are not null, at most so many.
+    #[must_use]
+    pub fn texts(&self, field: FieldId, event: &impl Event, most: usize) -> Vec<String> {
+        let mut texts = Vec::new();
+        self.any(field, event, &mut |value| {
+            if let Value::Text(text) | Value::Scalar(text) = value {
+                texts.push(text.to_owned());
+            }
+            texts.len() >= most
+        });
+        texts
+    }
+
+    /// Calls `each` with every value of a field until it says that it has seen enough. Whether it did.
+    pub(crate) fn any(
+        &self,
+        field: FieldId,
+        event: &impl Event,
+        each: &mut dyn FnMut(Value<'_>) -> bool,
+    ) -> bool {
+        let field = &self.fields[field];
+        let literal = event.cell(field.literal);
+        if !matches!(literal, Cell::Absent | Cell::Null) {
+            return values(literal, each);
+        }
+        let Some(nested) = &field.nested else {
+            return values(literal, each);
+        };
+        let direct = event.cell(nested.direct);
+        if direct != Cell::Absent {
+            return values(direct, each);
+        }
+        let mut seen = false;
+        if let Cell::Json(text) = event.cell(nested.outermost)
+            && memchr::memchr(b'[', text.as_bytes()).is_some()
+        {
+            let mut noted = |value: Value<'_>| {
+                seen = true;
+                each(value)
+            };
+            if below(text, &nested.steps, &mut noted) {
+                return true;
+            }
+        }
+        !seen && values(literal, each)
+    }
+}
+
+fn pointer(steps: &[&str]) -> String {
+    let mut out = String::new();
+    for step in steps {
+        out.push('/');
+        out.push_str(&step.replace('~', "~0").replace('/', "~1"));
+    }
+    out
+}
+
+/// The values in one cell: those of an array are its elements.
+fn values(cell: Cell<'_>, each: &mut dyn FnMut(Value<'_>) -> bool) -> bool {
+    match cell {
+        Cell::Absent => false,
+        Cell::Null => each(Value::Null),
+        Cell::Text(text) => each(Value::Text(text)),
+        Cell::Scalar(text) => each(Value::Scalar(text)),
+        Cell::Json(text) if text.starts_with('[') => json::Parts::of(text).any(|(_, element)| {
+            let mut hold = String::new();
+            values(Cell::of(element, &mut hold), each)
+        }),
+        Cell::Json(text) => {
+            let mut out = String::with_capacity(text.len());
+            json::plain(text, &mut out);
+            each(Value::Text(&out))
+        }
+    }
+}
+
+/// The values some steps below a value; an array on the way is taken element by element, unless the step
+/// is one of its positions.
+fn below(text: &str, steps: &[String], each: &mut dyn FnMut(Value<'_>) -> bool) -> bool {
+    let Some((step, rest)) = steps.split_first() else {
+        let mut hold = String::new();
+        return values(Cell::of(text, &mut hold), each);
+    };
+    match text.as_bytes().first() {
+        Some(b'{') => json::member(text, step).is_some_and(|member| below(member, rest, each)),
+        Some(b'[') => {
+            let at = position(step).and_then(|position| json::Parts::of(text).nth(position));
+            match at {
+                Some((_, element)) => below(element, rest, each),
+                None => json::Parts::of(text).any(|(_, element)| below(element, steps, each)),
+            }
+        }
+        _ => false,
+    }
+}
+
+/// The position that a step names, as in a JSON Pointer: without leading zeros.
+fn position(step: &str) -> Option<usize> {
+    let canonical = step == "0" || !step.starts_with('0') && !step.starts_with('+');
+    canonical.then(|| step.parse().ok()).flatten()
+}
