@@ -4,7 +4,9 @@ use std::path::Path;
 
 use anyhow::{Context as _, ensure};
 
-use super::{Component, Engine, MAX_COMPONENT_BYTES, Settings, Signers, abi::Kind};
+use super::{
+    Component, Engine, MAX_COMPONENT_BYTES, Settings, Signers, Terms, abi::Kind, inline_files,
+};
 use crate::digest::{hex, sha256};
 
 /// Loads plugins, at the start and whenever one has changed: pinned, signed and granted as the
@@ -28,7 +30,7 @@ impl Loader {
     /// Names the plugin and says why it is refused.
     pub fn load(&self, name: &str, settings: &Settings) -> anyhow::Result<Component> {
         self.trusted(settings)
-            .and_then(|wasm| component(&self.engine, name, settings, &wasm))
+            .and_then(|wasm| component(&self.engine, name, settings, &terms(settings)?, &wasm))
             .with_context(|| format!("failed to load plugins.{name}"))
     }
 
@@ -38,12 +40,12 @@ impl Loader {
     /// Names the plugin and says why it is refused.
     pub fn load_shadow(&self, name: &str, settings: &Settings) -> anyhow::Result<Component> {
         self.trusted(settings)
-            .and_then(|wasm| component(&self.apart()?, name, settings, &wasm))
+            .and_then(|wasm| component(&self.apart()?, name, settings, &terms(settings)?, &wasm))
             .with_context(|| format!("failed to load plugins.{name}"))
     }
 
     /// Loads one plugin twice, as it would be live and as it is tried: from the same bytes, whatever
-    /// becomes of the file meanwhile.
+    /// becomes of the files meanwhile.
     ///
     /// # Errors
     /// Names the plugin and says why it is refused.
@@ -54,8 +56,10 @@ impl Loader {
     ) -> anyhow::Result<(Component, Component)> {
         self.trusted(settings)
             .and_then(|wasm| {
-                let live = component(&self.engine, name, settings, &wasm)?;
-                Ok((live, component(&self.apart()?, name, settings, &wasm)?))
+                let terms = terms(settings)?;
+                let live = component(&self.engine, name, settings, &terms, &wasm)?;
+                let shadow = component(&self.apart()?, name, settings, &terms, &wasm)?;
+                Ok((live, shadow))
             })
             .with_context(|| format!("failed to load plugins.{name}"))
     }
@@ -88,13 +92,24 @@ impl Loader {
     }
 }
 
+/// The terms, with files where the configuration names them.
+fn terms(settings: &Settings) -> anyhow::Result<Terms> {
+    let terms = settings.terms();
+    let configuration = inline_files(&terms.configuration, Path::new(""))?;
+    Ok(Terms {
+        configuration,
+        ..terms
+    })
+}
+
 fn component(
     engine: &Engine,
     name: &str,
     settings: &Settings,
+    terms: &Terms,
     wasm: &[u8],
 ) -> anyhow::Result<Component> {
-    let component = Component::load(engine, name, wasm, &settings.terms())?;
+    let component = Component::load(engine, name, wasm, terms)?;
     if let Some(kind) = settings.kind {
         ensure!(
             Kind::from(kind) == component.kind(),
