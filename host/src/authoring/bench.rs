@@ -1,6 +1,9 @@
 //! Measures what a plugin costs.
 
-use std::time::{Duration, Instant};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, bail};
 use serde_json::{Map, Value};
@@ -8,7 +11,9 @@ use serde_json::{Map, Value};
 use super::{events, run};
 use crate::{
     event::EventBatch,
-    plugin::{ChainWorker, Compiled, Component, Engine, Grants, Services, Terms, Usage},
+    plugin::{
+        ChainWorker, Compiled, Component, Engine, Grants, Services, Terms, Usage, inline_files,
+    },
 };
 
 /// Starts of an instance that are measured.
@@ -49,7 +54,7 @@ pub(crate) fn measure(
     batches: &[EventBatch],
 ) -> anyhow::Result<Measured> {
     let terms = Terms {
-        configuration: configuration.clone(),
+        configuration: inline_files(configuration, Path::new(""))?,
         limits: run::limits(),
         grants: Grants {
             state: true,

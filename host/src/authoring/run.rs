@@ -18,7 +18,7 @@ use crate::{
     mask::Masker,
     plugin::{
         ChainWorker, Compiled, Component, Engine, Grants, Limits, LoadError, PluginChain, Services,
-        Terms,
+        Terms, inline_files,
     },
     text::shown,
 };
@@ -105,10 +105,16 @@ impl Runner {
     /// Runs a case with its events on a fresh plugin.
     ///
     /// # Errors
-    /// When a table of the case cannot be read.
-    pub(crate) fn run(&self, case: &Case, batches: Vec<EventBatch>) -> anyhow::Result<Verdict> {
+    /// When a table of the case, or a file of its configuration, cannot be read.
+    pub(crate) fn run(
+        &self,
+        case: &Case,
+        folder: &Path,
+        batches: Vec<EventBatch>,
+    ) -> anyhow::Result<Verdict> {
         let terms = Terms {
-            configuration: case.configuration.clone(),
+            configuration: inline_files(&case.configuration, folder)
+                .with_context(|| format!("case `{}`", shown(&case.name.value)))?,
             limits: limits(),
             grants: Grants {
                 state: true,

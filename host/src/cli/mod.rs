@@ -7,6 +7,7 @@ mod demo;
 mod logs;
 mod output;
 mod plugin;
+mod rules;
 mod run;
 mod scan;
 mod watch;
@@ -73,6 +74,9 @@ pub enum Command {
     /// Look at what could not be delivered
     #[command(subcommand)]
     DeadLetters(dead_letters::Command),
+    /// List and explain what is detected, and hold it against MITRE ATT&CK
+    #[command(subcommand)]
+    Rules(rules::Command),
     /// Write, build, test, measure and inspect plugins
     #[command(subcommand)]
     Plugin(plugin::Command),
@@ -151,6 +155,7 @@ pub async fn execute(command: Command, signals: Signals) -> Result<(), Failure> 
         Command::Demo(arguments) => demo::run(&arguments, signals.drain).await,
         Command::Backtest(arguments) => backtest::run(&arguments).await,
         Command::DeadLetters(command) => dead_letters::run(&command).await,
+        Command::Rules(command) => rules::execute(&command),
         Command::Plugin(command) => plugin::run(command).await,
     }
 }

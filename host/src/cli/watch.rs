@@ -1,5 +1,6 @@
-//! Looks after the plugins while the host runs: a changed file, or a changed section after SIGHUP, is
-//! loaded, tried in shadow, and goes live or is refused.
+//! Looks after the plugins while the host runs: a changed file (the component, or one that its
+//! configuration names), or a changed section after SIGHUP, is loaded, tried in shadow, and goes live or is
+//! refused.
 
 use std::{
     collections::BTreeMap,
@@ -15,7 +16,7 @@ use super::Configured;
 use crate::{
     config::Config,
     pipeline::Pipeline,
-    plugin::{self, Candidate, Component, Loader, trust},
+    plugin::{self, Candidate, Component, Loader, inline, trust},
     text::shown,
 };
 
@@ -34,6 +35,8 @@ struct Seen {
     settings: plugin::Settings,
     component: Option<Stamp>,
     signature: Option<Stamp>,
+    /// What the configuration takes files from.
+    files: Vec<inline::Stamp>,
 }
 
 /// Tells a file from what it was before; none where there is no file.
@@ -45,6 +48,7 @@ impl Seen {
             settings: settings.clone(),
             component: stamp(&settings.path),
             signature: stamp(&trust::beside(&settings.path)),
+            files: inline::stamps(&settings.configuration, Path::new("")),
         }
     }
 }

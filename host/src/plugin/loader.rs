@@ -7,6 +7,7 @@ use anyhow::{Context as _, ensure};
 use super::{
     Component, Engine, MAX_COMPONENT_BYTES, Settings, Signers, Terms,
     abi::Kind,
+    inline_files,
     script::{self, MAX_SCRIPT_BYTES, Runner, Script},
 };
 use crate::digest::{hex, sha256};
@@ -25,8 +26,8 @@ pub struct Loader {
 struct Code {
     /// The component's bytes, or those of the runner.
     wasm: Vec<u8>,
-    /// What the runner is given.
-    script: Option<Script>,
+    /// The terms, with files where the configuration names them, and with what a runner is given.
+    terms: Terms,
 }
 
 impl Loader {
@@ -68,7 +69,7 @@ impl Loader {
     }
 
     /// Loads one plugin twice, as it would be live and as it is tried: from the same bytes, whatever
-    /// becomes of the file meanwhile.
+    /// becomes of the files meanwhile.
     ///
     /// # Errors
     /// Names the plugin and says why it is refused.
@@ -94,11 +95,17 @@ impl Loader {
     /// What the plugin is made from, if it is what was pinned and signed.
     fn code(&self, settings: &Settings) -> anyhow::Result<Code> {
         let path = &settings.path;
+        let terms = settings.terms();
+        let terms = Terms {
+            configuration: inline_files(&terms.configuration, Path::new(""))?,
+            ..terms
+        };
+        let pin = settings.sha256.as_deref();
         if !Script::is_one(path) {
-            let wasm = self.trusted(path, settings.sha256.as_deref(), MAX_COMPONENT_BYTES)?;
-            return Ok(Code { wasm, script: None });
+            let wasm = self.trusted(path, pin, MAX_COMPONENT_BYTES)?;
+            return Ok(Code { wasm, terms });
         }
-        let source = self.trusted(path, settings.sha256.as_deref(), MAX_SCRIPT_BYTES)?;
+        let source = self.trusted(path, pin, MAX_SCRIPT_BYTES)?;
         let script = Some(Script::new(path, source)?);
         let runner = self.python.runner.as_ref().with_context(|| {
             format!(
@@ -109,7 +116,8 @@ impl Loader {
         let wasm = self
             .trusted(runner, self.python.sha256.as_deref(), MAX_COMPONENT_BYTES)
             .context("failed to load python.runner")?;
-        Ok(Code { wasm, script })
+        let terms = Terms { script, ..terms };
+        Ok(Code { wasm, terms })
     }
 
     /// The bytes of a file, if they are those that were pinned and signed.
@@ -139,17 +147,13 @@ impl Loader {
         settings: &Settings,
         code: &Code,
     ) -> anyhow::Result<Component> {
-        let terms = Terms {
-            script: code.script.clone(),
-            ..settings.terms()
-        };
-        let component = if terms.script.is_some() {
+        let component = if code.terms.script.is_some() {
             let runner = self.runner.compiled(engine, &code.wasm)?;
             runner
                 .reaching(engine.services.clone())
-                .load(name, &terms)?
+                .load(name, &code.terms)?
         } else {
-            Component::load(engine, name, &code.wasm, &terms)?
+            Component::load(engine, name, &code.wasm, &code.terms)?
         };
         if let Some(kind) = settings.kind {
             ensure!(

@@ -24,6 +24,7 @@ mod grants;
 mod guest;
 mod health;
 mod identity;
+pub(crate) mod inline;
 mod instance;
 mod limits;
 mod loader;
@@ -53,6 +54,7 @@ pub use component::{Component, LoadError, MAX_COMPONENT_BYTES, Terms};
 pub use engine::Engine;
 pub use grants::Grants;
 pub use guest::Denied;
+pub use inline::inline_files;
 pub use instance::Instance;
 pub use limits::Limits;
 pub use loader::Loader;
@@ -73,7 +75,8 @@ pub use worker::{ChainSlot, ChainWorker};
 pub struct Settings {
     /// The component (`.wasm`), or source that the runner of the section `[python]` runs (`.py`). Required.
     pub path: PathBuf,
-    /// What the plugin's `configure` takes; the plugin's own schema says what may stand here. Default:
+    /// What the plugin's `configure` takes; the plugin's own schema says what may stand here. An object
+    /// `{ inline_files = "…" }` in it stands for the files of that file, folder or .zip archive. Default:
     /// empty.
     #[serde(default)]
     pub configuration: serde_json::Map<String, serde_json::Value>,
@@ -161,7 +164,8 @@ impl Settings {
         self.grants.validate(&format!("{at}.grants"), problems);
     }
 
-    /// On what terms the plugin is loaded.
+    /// On what terms the plugin is loaded; files that the configuration names are not yet in their place,
+    /// see [`inline_files`].
     #[must_use]
     pub fn terms(&self) -> Terms {
         Terms {

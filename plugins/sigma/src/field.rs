@@ -177,38 +177,52 @@ impl Fields {
         texts
     }
 
-    /// Calls `each` with every value of a field until it says that it has seen enough. Whether it did.
+    /// Calls `each` with every value of a field until it says that it has seen enough.
     pub(crate) fn any(
         &self,
         field: FieldId,
         event: &impl Event,
         each: &mut dyn FnMut(Value<'_>) -> bool,
-    ) -> bool {
+    ) -> Found {
         let field = &self.fields[field];
         let literal = event.cell(field.literal);
-        if !matches!(literal, Cell::Absent | Cell::Null) {
-            return values(literal, each);
-        }
-        let Some(nested) = &field.nested else {
-            return values(literal, each);
+        let alone = matches!(literal, Cell::Absent | Cell::Null);
+        let Some(nested) = field.nested.as_ref().filter(|_| alone) else {
+            return Found::at(literal, each);
         };
         let direct = event.cell(nested.direct);
         if direct != Cell::Absent {
-            return values(direct, each);
+            return Found::at(direct, each);
         }
-        let mut seen = false;
+        let mut found = Found::default();
         if let Cell::Json(text) = event.cell(nested.outermost)
             && memchr::memchr(b'[', text.as_bytes()).is_some()
         {
-            let mut noted = |value: Value<'_>| {
-                seen = true;
-                each(value)
-            };
-            if below(text, &nested.steps, &mut noted) {
-                return true;
-            }
+            below(text, &nested.steps, &mut found, each);
         }
-        !seen && values(literal, each)
+        if found.there {
+            found
+        } else {
+            Found::at(literal, each)
+        }
+    }
+}
+
+/// What came of looking for a field.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Found {
+    /// Whether the event has it, be it as null or as an empty array.
+    pub(crate) there: bool,
+    /// Whether one of its values was enough.
+    pub(crate) enough: bool,
+}
+
+impl Found {
+    fn at(cell: Cell<'_>, each: &mut dyn FnMut(Value<'_>) -> bool) -> Self {
+        Self {
+            there: cell != Cell::Absent,
+            enough: values(cell, each),
+        }
     }
 }
 
@@ -242,21 +256,33 @@ fn values(cell: Cell<'_>, each: &mut dyn FnMut(Value<'_>) -> bool) -> bool {
 
 /// The values some steps below a value; an array on the way is taken element by element, unless the step
 /// is one of its positions.
-fn below(text: &str, steps: &[String], each: &mut dyn FnMut(Value<'_>) -> bool) -> bool {
+fn below(text: &str, steps: &[String], found: &mut Found, each: &mut dyn FnMut(Value<'_>) -> bool) {
     let Some((step, rest)) = steps.split_first() else {
         let mut hold = String::new();
-        return values(Cell::of(text, &mut hold), each);
+        let last = Found::at(Cell::of(text, &mut hold), each);
+        found.there |= last.there;
+        found.enough |= last.enough;
+        return;
     };
     match text.as_bytes().first() {
-        Some(b'{') => json::member(text, step).is_some_and(|member| below(member, rest, each)),
-        Some(b'[') => {
-            let at = position(step).and_then(|position| json::Parts::of(text).nth(position));
-            match at {
-                Some((_, element)) => below(element, rest, each),
-                None => json::Parts::of(text).any(|(_, element)| below(element, steps, each)),
+        Some(b'{') => {
+            if let Some(member) = json::member(text, step) {
+                below(member, rest, found, each);
             }
         }
-        _ => false,
+        Some(b'[') => {
+            let at = position(step).and_then(|position| json::Parts::of(text).nth(position));
+            if let Some((_, element)) = at {
+                return below(element, rest, found, each);
+            }
+            for (_, element) in json::Parts::of(text) {
+                below(element, steps, found, each);
+                if found.enough {
+                    break;
+                }
+            }
+        }
+        _ => {}
     }
 }
 

@@ -144,19 +144,15 @@ impl Item {
     /// Whether an event is as the line says.
     pub(crate) fn holds(&self, event: &impl Event, fields: &Fields, scratch: &mut Scratch) -> bool {
         let one = |matchers: &[Matcher], texts: &HashSet<String>, scratch: &mut Scratch| {
-            let mut there = false;
             let found = fields.any(self.field, event, &mut |value| {
-                there = true;
                 holds(value, matchers, texts, event, fields, scratch)
             });
-            found
-                || !there
-                    && matchers
-                        .iter()
-                        .any(|matcher| matches!(matcher, Matcher::Null))
+            // What is not there is as good as null.
+            found.enough
+                || !found.there && holds(Value::Null, matchers, texts, event, fields, scratch)
         };
         let holds = match &self.test {
-            Test::Exists(wanted) => fields.any(self.field, event, &mut |_| true) == *wanted,
+            Test::Exists(wanted) => fields.any(self.field, event, &mut |_| true).there == *wanted,
             Test::Any { matchers, texts } => one(matchers, texts, scratch),
             Test::All(matchers) => matchers
                 .iter()
@@ -243,15 +239,21 @@ fn holds(
             field,
             place,
             cased,
-        } => fields.any(*field, event, &mut |other| match other {
-            Value::Null => false,
-            Value::Text(other) | Value::Scalar(other) if *cased => placed(text, other, *place),
-            Value::Text(other) | Value::Scalar(other) => placed(
-                &crate::pattern::folded(text),
-                &crate::pattern::folded(other),
-                *place,
-            ),
-        }),
+        } => {
+            fields
+                .any(*field, event, &mut |other| match other {
+                    Value::Null => false,
+                    Value::Text(other) | Value::Scalar(other) if *cased => {
+                        placed(text, other, *place)
+                    }
+                    Value::Text(other) | Value::Scalar(other) => placed(
+                        &crate::pattern::folded(text),
+                        &crate::pattern::folded(other),
+                        *place,
+                    ),
+                })
+                .enough
+        }
     })
 }
 

@@ -402,9 +402,12 @@ impl Maker<'_> {
                 break;
             }
         }
-        for draft in waiting {
-            let fault = self.unresolved(draft);
-            self.pack.rules[draft.rule].state = State::Refused(fault);
+        let faults: Vec<(usize, Fault)> = waiting
+            .iter()
+            .map(|draft| (draft.rule, self.unresolved(draft)))
+            .collect();
+        for (rule, fault) in faults {
+            self.pack.rules[rule].state = State::Refused(fault);
         }
         self.silence(&drafts);
     }

@@ -171,7 +171,8 @@ impl<'de> Visitor<'de> for Any {
     }
 
     fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-        Ok(Value::Number(value, value.to_string()))
+        // As JSON writes it: 5.0, not 5.
+        Ok(Value::Number(value, format!("{value:?}")))
     }
 
     fn visit_str<E>(self, text: &str) -> Result<Value, E> {

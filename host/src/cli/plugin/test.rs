@@ -52,7 +52,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut output = Output::default();
     let (count, mut failed) = (ready.len(), 0);
     for one in ready {
-        let verdict = runner.run(&one.case, one.events)?;
+        let folder = one.file.parent().unwrap_or(Path::new(""));
+        let verdict = runner.run(&one.case, folder, one.events)?;
         failed += usize::from(!verdict.differences.is_empty());
         print(&mut output, &one.file, &one.case, &verdict)?;
     }
