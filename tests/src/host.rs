@@ -37,6 +37,22 @@ use crate::servers::{Datadog, SecurityHub, Splunk};
 /// The plugins that come with the host.
 pub const PLUGINS: [&str; 3] = ["enrich-context", "detect-cloudtrail", "redaction-check"];
 
+/// The folder of real events and published rules: `SLUICEGATE_CORPUS`, by default `../shared/data` beside
+/// the repository. Nothing, and a line that says so, where it is not there.
+#[must_use]
+pub fn corpus() -> Option<PathBuf> {
+    let folder = std::env::var_os("SLUICEGATE_CORPUS")
+        .map_or_else(|| root().join("../shared/data"), PathBuf::from);
+    if !folder.is_dir() {
+        eprintln!(
+            "SKIPPED: no corpus at {}; SLUICEGATE_CORPUS names another folder",
+            folder.display()
+        );
+        return None;
+    }
+    Some(folder)
+}
+
 /// The workspace's root.
 #[must_use]
 pub fn root() -> PathBuf {

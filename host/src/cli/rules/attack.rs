@@ -32,6 +32,12 @@ pub(super) fn technique(id: &str) -> Option<&'static Technique> {
     TECHNIQUES.iter().find(|technique| technique.id == id)
 }
 
+/// The technique that this is a part of, where it is known by name.
+pub(super) fn parent(id: &str) -> Option<&'static str> {
+    let (parent, _) = id.split_once('.')?;
+    technique(parent).map(|parent| parent.id)
+}
+
 /// The column of a tactic, by its name here.
 pub(super) fn column(tactic: &str) -> usize {
     TACTICS

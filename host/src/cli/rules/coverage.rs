@@ -42,7 +42,8 @@ pub(super) struct Found {
 
 impl Coverage {
     /// Holds the rules that take part against the matrix. A rule that names a technique is under each
-    /// tactic of the technique; a technique that the matrix does not have, under the rule's own tactics.
+    /// tactic of the technique, and who finds a part of one finds the technique. A technique that the
+    /// matrix does not have is under the rule's own tactics.
     pub(super) fn of(inventory: &Inventory) -> Self {
         let mut cells: BTreeMap<(usize, String), BTreeSet<Found>> = BTreeMap::new();
         for technique in TECHNIQUES {
@@ -59,9 +60,16 @@ impl Coverage {
             .filter(|rule| rule.state == State::Active);
         for rule in active {
             without += usize::from(rule.techniques.is_empty());
-            for id in &rule.techniques {
+            let parents = rule.techniques.iter().filter_map(|id| attack::parent(id));
+            let techniques: BTreeSet<&str> = rule
+                .techniques
+                .iter()
+                .map(String::as_str)
+                .chain(parents)
+                .collect();
+            for id in techniques {
                 for column in columns(id, rule) {
-                    let found = cells.entry((column, id.clone())).or_default();
+                    let found = cells.entry((column, id.to_owned())).or_default();
                     found.insert(Found {
                         id: rule.id.clone(),
                         title: rule.title.clone(),
