@@ -29,7 +29,12 @@ use crate::{
     event::{EventBatch, Object, ObjectRef},
     finding::Sighting,
     findings::Findings,
+    guard::{
+        Guard, Mode,
+        alarm::{Alarms, Watch},
+    },
     ledger::Ledger,
+    mask::Masker,
     pipeline::{OWN_PENDING, Settings, SinkPlan},
     plugin::ChainWorker,
     sink::{
@@ -152,6 +157,7 @@ pub(crate) struct Parts {
     pub(crate) source: Arc<dyn Source>,
     pub(crate) workers: Workers,
     pub(crate) sinks: Vec<SinkPlan>,
+    pub(crate) masker: Arc<Masker>,
     pub(crate) ledger: Arc<dyn Ledger>,
     pub(crate) store: Arc<Store>,
     pub(crate) counters: Arc<Counters>,
@@ -177,6 +183,7 @@ pub(crate) struct Forwarder {
     source: Arc<dyn Source>,
     workers: Workers,
     lanes: Arc<Vec<Lane>>,
+    watch: Arc<Watch>,
     deliveries: Vec<Arc<Delivery>>,
     findings: Findings,
     ledger: Arc<dyn Ledger>,
@@ -242,7 +249,8 @@ struct Encoded {
     lane: usize,
     data: Vec<u8>,
     entries: Vec<Entry>,
-    unencodable: Vec<(u32, String)>,
+    /// Events that this lane cannot be sent, and why.
+    rejected: Vec<(u32, Cause, String)>,
 }
 
 impl Forwarder {
@@ -257,6 +265,7 @@ impl Forwarder {
                 &plan.name,
                 Arc::clone(&plan.sink),
                 &plan.delivery,
+                Guard::new(plan.egress_guard, Arc::clone(&parts.masker)),
                 Arc::clone(&parts.store),
                 Arc::clone(&counters),
             ));
@@ -276,6 +285,9 @@ impl Forwarder {
                 });
             }
         }
+        let guarded = finding_deliveries
+            .iter()
+            .any(|delivery| delivery.guard() != Mode::Count);
         let ledger = Arc::clone(&parts.ledger);
         let findings = Findings::new(
             ledger,
@@ -287,6 +299,7 @@ impl Forwarder {
             source: parts.source,
             workers: parts.workers,
             lanes: Arc::new(lanes),
+            watch: Arc::new(Watch::new(guarded)),
             deliveries,
             findings,
             ledger: parts.ledger,
@@ -595,6 +608,7 @@ impl Forwarder {
         shares: &Shares,
     ) -> anyhow::Result<Progress> {
         let lanes = Arc::clone(&self.lanes);
+        let watch = Arc::clone(&self.watch);
         let wanted: Vec<usize> = shares.lanes.keys().copied().collect();
         let scope = scope.clone();
         let now_ms = (self.clock)();
@@ -617,7 +631,7 @@ impl Forwarder {
                         Step::Batch(mut batch) => {
                             batch.events.retain(|span| scope.wants(span.index));
                             if !batch.events.is_empty() {
-                                let shipment = ship(worker, batch, &lanes, &wanted, now_ms);
+                                let shipment = ship(worker, batch, &lanes, &wanted, &watch, now_ms);
                                 break What::Batch(Box::new(shipment));
                             }
                         }
@@ -658,7 +672,7 @@ impl Forwarder {
             if !lane.found_only {
                 lane.counters.dropped(shipment.dropped);
             }
-            for (index, reason) in encoded.unencodable {
+            for (index, cause, reason) in encoded.rejected {
                 let entry = Entry {
                     start: 0,
                     end: 0,
@@ -666,12 +680,7 @@ impl Forwarder {
                 };
                 let parcel = parcel(object, Vec::new(), vec![entry], &permit);
                 lane.delivery
-                    .reject(
-                        parcel,
-                        shares.lanes[&encoded.lane].clone(),
-                        Cause::SinkUnencodable,
-                        &reason,
-                    )
+                    .reject(parcel, shares.lanes[&encoded.lane].clone(), cause, &reason)
                     .await;
             }
             if encoded.entries.is_empty() {
@@ -905,13 +914,27 @@ fn ship(
     batch: EventBatch,
     lanes: &[Lane],
     wanted: &[usize],
+    watch: &Watch,
     now_ms: i64,
 ) -> Shipment {
     let mut processed = worker.process(batch, now_ms);
+    let mut alarms = Alarms::default();
     let lanes: Vec<Encoded> = wanted
         .iter()
-        .map(|&number| encode(number, &lanes[number], &processed))
+        .map(|&number| {
+            let mut encoded = encode(number, &lanes[number], &processed);
+            inspect(
+                &lanes[number].delivery,
+                &mut encoded,
+                &processed,
+                &mut alarms,
+            );
+            encoded
+        })
         .collect();
+    let sightings = std::mem::take(&mut processed.sightings);
+    let facts = |row| worker.facts(&processed, row, now_ms);
+    let sightings = watch.over(sightings, alarms, facts);
     let withheld = std::mem::take(&mut processed.withheld)
         .into_iter()
         .map(|withheld| {
@@ -929,11 +952,7 @@ fn ship(
         dropped: (0..processed.rows())
             .filter(|row| processed.fate(*row) == Fate::Drop)
             .count(),
-        sightings: processed
-            .sightings
-            .into_iter()
-            .map(|(_, sighting)| sighting)
-            .collect(),
+        sightings,
         withheld,
         lanes,
     }
@@ -944,7 +963,7 @@ fn encode(number: usize, lane: &Lane, processed: &Processed) -> Encoded {
         lane: number,
         data: Vec::new(),
         entries: Vec::new(),
-        unencodable: Vec::new(),
+        rejected: Vec::new(),
     };
     if !lane.found_only {
         encoded
@@ -965,11 +984,30 @@ fn encode(number: usize, lane: &Lane, processed: &Processed) -> Encoded {
             }),
             Err(Unencodable(reason)) => {
                 encoded.data.truncate(start);
-                encoded.unencodable.push((view.index(), reason));
+                encoded
+                    .rejected
+                    .push((view.index(), Cause::SinkUnencodable, reason));
             }
         }
     }
     encoded
+}
+
+/// The last look at what a lane is about to get.
+fn inspect(delivery: &Delivery, encoded: &mut Encoded, processed: &Processed, alarms: &mut Alarms) {
+    let events = &processed.batch.events;
+    let place = &processed.batch.object.url;
+    for caught in delivery.inspect(&mut encoded.data, &mut encoded.entries, place) {
+        if caught.withheld {
+            let rejected = (caught.index, Cause::SecretFound, caught.reason());
+            encoded.rejected.push(rejected);
+        }
+        if delivery.guard() != Mode::Count
+            && let Ok(row) = events.binary_search_by_key(&caught.index, |event| event.index)
+        {
+            alarms.note(row, caught);
+        }
+    }
 }
 
 fn offset(at: usize) -> u32 {

@@ -12,7 +12,7 @@ use super::{
     load::{self, Sections},
     strict::Node,
 };
-use crate::{findings, lookup, mask, pipeline, plugin, sink, source};
+use crate::{findings, guard, lookup, mask, pipeline, plugin, sink, source};
 
 /// A whole configuration whose values have all been checked.
 #[derive(Clone, Debug)]
@@ -63,6 +63,15 @@ pub struct Sink {
     pub kind: SinkKind,
     /// `delivery`: batches, rates and retries.
     pub delivery: sink::delivery::Settings,
+    /// `egress_guard`: what becomes of secrets that are found at the last look. Default `mask`.
+    pub egress_guard: guard::Mode,
+}
+
+/// The keys that sinks of all kinds have, besides tables.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Common {
+    egress_guard: guard::Mode,
 }
 
 /// The kind of a sink, by its key `type`.
@@ -378,6 +387,10 @@ fn sink_of(sections: &mut Sections, at: &str, mut node: Node) -> Option<Sink> {
         delivery,
         sink::delivery::Settings::validate,
     );
+    let common = node
+        .remove("egress_guard")
+        .map(|mode| Node::Table(BTreeMap::from([("egress_guard".to_owned(), mode)])));
+    let common = sections.read(at, common.unwrap_or_default(), |_: &Common, _, _| {});
     let kind = match kind? {
         #[cfg(feature = "splunk-hec")]
         "splunk_hec" => sections
@@ -400,6 +413,7 @@ fn sink_of(sections: &mut Sections, at: &str, mut node: Node) -> Option<Sink> {
     Some(Sink {
         kind: kind?,
         delivery: delivery?,
+        egress_guard: common?.egress_guard,
     })
 }
 
