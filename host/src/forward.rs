@@ -239,6 +239,8 @@ struct Shipment {
     events: usize,
     bytes: usize,
     dropped: usize,
+    /// The same by the filter that dropped them.
+    drops: BTreeMap<String, usize>,
     sightings: Vec<Sighting>,
     withheld: Vec<(u32, Withheld, [u8; 32])>,
     lanes: Vec<Encoded>,
@@ -658,6 +660,9 @@ impl Forwarder {
         if shares.findings.is_some() {
             self.counters.events.add(shipment.events);
             self.counters.sightings.add(shipment.sightings.len());
+            for (plugin, count) in &shipment.drops {
+                self.counters.plugin_drops.add(plugin, *count as u64);
+            }
         }
         if let Some(ack) = &shares.findings
             && !shipment.sightings.is_empty()
@@ -952,6 +957,7 @@ fn ship(
         dropped: (0..processed.rows())
             .filter(|row| processed.fate(*row) == Fate::Drop)
             .count(),
+        drops: std::mem::take(&mut processed.drops),
         sightings,
         withheld,
         lanes,

@@ -78,6 +78,8 @@ pub struct Counters {
     pub notifications: Tally,
     /// Failures by plugin.
     pub plugin_failures: Tally,
+    /// Events dropped, by the filter that dropped them.
+    pub plugin_drops: Tally,
     /// Dead letters that concern no single sink, by cause.
     pub dead_letters: Tally,
     sinks: Mutex<BTreeMap<String, Arc<SinkCounters>>>,
@@ -106,6 +108,7 @@ impl Counters {
             sightings: self.sightings.get(),
             notifications: self.notifications.get(),
             plugin_failures: self.plugin_failures.get(),
+            plugin_drops: self.plugin_drops.get(),
             dead_letters: self.dead_letters.get(),
             shadows: BTreeMap::new(),
             sinks: sinks
@@ -130,6 +133,7 @@ pub struct Snapshot {
     pub sightings: u64,
     pub notifications: BTreeMap<String, u64>,
     pub plugin_failures: BTreeMap<String, u64>,
+    pub plugin_drops: BTreeMap<String, u64>,
     pub dead_letters: BTreeMap<String, u64>,
     /// By plugin, how the one in shadow compares with the live one. Only a pipeline knows:
     /// [`Pipeline::snapshot`](crate::pipeline::Pipeline::snapshot).
