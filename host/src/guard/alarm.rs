@@ -208,6 +208,10 @@ mod tests {
         sighting.rule = TOKEN.into();
         sighting.event.account = TOKEN.into();
         let all = Watch::new(false).over(vec![(0, sighting)], Alarms::default(), |_| facts(""));
-        assert!(!all[0].finding_id().contains("ghp_"), "{}", all[0].finding_id());
+        assert!(
+            !all[0].finding_id().contains("ghp_"),
+            "{}",
+            all[0].finding_id()
+        );
     }
 }
