@@ -32,9 +32,9 @@ pub struct FieldSelector {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Name {
     Category,
-    EventName,
+    Call,
     Source,
-    EventType,
+    CallType,
     Error,
     ReadOnly,
     Types,
@@ -46,9 +46,9 @@ pub(crate) enum Name {
 
 const NAMES: [(&str, Name); 11] = [
     ("eventCategory", Name::Category),
-    ("eventName", Name::EventName),
+    ("eventName", Name::Call),
     ("eventSource", Name::Source),
-    ("eventType", Name::EventType),
+    ("eventType", Name::CallType),
     ("errorCode", Name::Error),
     ("readOnly", Name::ReadOnly),
     ("resources.type", Name::Types),
@@ -242,9 +242,9 @@ impl<'a> Event<'a> {
         let fields = &self.fields;
         let field = match name {
             Name::Category => fields.category,
-            Name::EventName => fields.name,
+            Name::Call => fields.name,
             Name::Source => fields.source,
-            Name::EventType => fields.event_type,
+            Name::CallType => fields.event_type,
             Name::Error => fields.error,
             Name::ReadOnly => fields.read_only,
             Name::Types => fields.types,

@@ -476,6 +476,27 @@ mod tests {
     }
 
     #[test]
+    fn every_sink_has_an_egress_guard() {
+        let mode = |line: &str| {
+            let config = Config::parse(&format!("{SMALL}{line}"), BTreeMap::new()).unwrap();
+            config.sinks["archive"].egress_guard
+        };
+        assert_eq!(mode(""), guard::Mode::Mask);
+        assert_eq!(
+            mode("egress_guard = 'dead-letter'\n"),
+            guard::Mode::DeadLetter
+        );
+        let variable = ("SLUICEGATE__SINKS__ARCHIVE__EGRESS_GUARD", "count");
+        let variables = BTreeMap::from([(variable.0.to_owned(), variable.1.to_owned())]);
+        let config = Config::parse(SMALL, variables).unwrap();
+        assert_eq!(config.sinks["archive"].egress_guard, guard::Mode::Count);
+        assert_eq!(
+            problems(&format!("{SMALL}egress_guard = 'off'\n")),
+            ["sinks.archive.egress_guard must be one of mask, dead-letter, count, got `off`"]
+        );
+    }
+
+    #[test]
     fn a_plugin_is_granted_only_tables_that_exist() {
         let toml = format!(
             "{SMALL}[plugins.p]\npath = 'p.wasm'\ngrants = {{ lookup = ['nets', 'other'] }}\n[tables.nets]\npath = 'n.csv'\nformat = 'csv'\nkey = 'net'\nmatch = 'network'\n"

@@ -1,9 +1,13 @@
-use std::fmt::Write as _;
+use std::{fmt::Write as _, sync::Arc};
 
 use proptest::prelude::*;
+use serde_json::value::RawValue;
 
 use super::*;
-use crate::guard::units::unit;
+use crate::{
+    guard::{Guard, Mode, units::unit},
+    sink::Entry,
+};
 
 /// So many characters of a set, mixed.
 fn mixed(set: &[u8], count: usize, seed: u64) -> String {
@@ -488,5 +492,23 @@ proptest! {
     fn it_finds_what_a_naive_search_finds(text in texts()) {
         let hits = Finder::default().find(text.as_bytes());
         prop_assert_eq!(hits, naive::find(text.as_bytes()), "{}", text);
+    }
+
+    #[test]
+    fn what_is_masked_has_no_secret_left_and_json_stays_json(text in texts()) {
+        let once = serde_json::to_string(&text).unwrap();
+        let twice = serde_json::to_string(&once).unwrap();
+        for text in [format!("\"{text}\""), once, twice] {
+            let mut data = text.clone().into_bytes();
+            let mut entries = vec![Entry { start: 0, end: u32::try_from(data.len()).unwrap(), index: 0 }];
+            let guard = Guard::new(Mode::Mask, Arc::default());
+            let caught = guard.inspect(&mut data, &mut entries);
+            prop_assert!(!caught.iter().any(|caught| caught.withheld), "{}", text);
+            let left = &data[entries[0].range()];
+            prop_assert_eq!(Finder::default().find(left), [], "{}", text);
+            if serde_json::from_str::<&RawValue>(&text).is_ok() {
+                prop_assert!(serde_json::from_slice::<&RawValue>(left).is_ok(), "{}", text);
+            }
+        }
     }
 }
