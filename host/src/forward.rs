@@ -611,7 +611,10 @@ impl Forwarder {
     ) -> anyhow::Result<Progress> {
         let lanes = Arc::clone(&self.lanes);
         let watch = Arc::clone(&self.watch);
-        let wanted: Vec<usize> = shares.lanes.keys().copied().collect();
+        let wanted = Wanted {
+            lanes: shares.lanes.keys().copied().collect(),
+            findings: shares.findings.is_some(),
+        };
         let scope = scope.clone();
         let now_ms = (self.clock)();
         self.workers
@@ -913,30 +916,34 @@ async fn next_piece(body: &mut Body) -> anyhow::Result<Option<Bytes>> {
     Ok(Some(joined.freeze()))
 }
 
+/// Who gets a batch.
+struct Wanted {
+    lanes: Vec<usize>,
+    findings: bool,
+}
+
 /// Judges a batch and encodes it for every lane that gets it.
 fn ship(
     worker: &mut ChainWorker,
     batch: EventBatch,
     lanes: &[Lane],
-    wanted: &[usize],
+    wanted: &Wanted,
     watch: &Watch,
     now_ms: i64,
 ) -> Shipment {
     let mut processed = worker.process(batch, now_ms);
     let mut alarms = Alarms::default();
-    let lanes: Vec<Encoded> = wanted
-        .iter()
-        .map(|&number| {
+    // Findings are told what the guards of all lanes say, of those too that have the object already.
+    let looked = (0..lanes.len()).filter(|number| wanted.findings || wanted.lanes.contains(number));
+    let mut encoded: Vec<Encoded> = looked
+        .map(|number| {
             let mut encoded = encode(number, &lanes[number], &processed);
-            inspect(
-                &lanes[number].delivery,
-                &mut encoded,
-                &processed,
-                &mut alarms,
-            );
+            let delivery = &lanes[number].delivery;
+            inspect(delivery, &mut encoded, &processed, &mut alarms);
             encoded
         })
         .collect();
+    encoded.retain(|encoded| wanted.lanes.contains(&encoded.lane));
     let sightings = std::mem::take(&mut processed.sightings);
     let facts = |row| worker.facts(&processed, row, now_ms);
     let sightings = watch.over(sightings, alarms, facts);
@@ -953,14 +960,14 @@ fn ship(
         .collect();
     Shipment {
         events: processed.rows(),
-        bytes: lanes.iter().map(|lane| lane.data.capacity()).sum(),
+        bytes: encoded.iter().map(|lane| lane.data.capacity()).sum(),
         dropped: (0..processed.rows())
             .filter(|row| processed.fate(*row) == Fate::Drop)
             .count(),
         drops: std::mem::take(&mut processed.drops),
         sightings,
         withheld,
-        lanes,
+        lanes: encoded,
     }
 }
 
