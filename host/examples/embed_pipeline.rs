@@ -16,7 +16,7 @@ use sluicegate::{
     clock,
     effects::EventView,
     finding::Finding,
-    findings, generate,
+    findings, generate, guard,
     ledger::Sqlite,
     mask::Masker,
     pipeline::{Pipeline, Plan, Settings, SinkPlan},
@@ -113,6 +113,7 @@ async fn forward(folder: &Path) -> anyhow::Result<(Arc<Counter>, u64)> {
                 requests_per_second: 1_000,
                 ..delivery::Settings::default()
             },
+            egress_guard: guard::Mode::Mask,
         }],
         ledger: Arc::new(Sqlite::in_memory()?),
         store: Arc::new(Store::new(Arc::new(Folder::open(&folder.join("store"))?))),

@@ -167,6 +167,7 @@ pub async fn sinks(config: &Config) -> anyhow::Result<Vec<SinkPlan>> {
             sink,
             accept: section.kind.accept().to_vec(),
             delivery: section.delivery.clone(),
+            egress_guard: section.egress_guard,
         });
     }
     Ok(sinks)

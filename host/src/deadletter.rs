@@ -44,6 +44,8 @@ pub enum Cause {
     EventTooDeep,
     /// The redaction plugin could not judge the event.
     RedactionFailed,
+    /// The egress guard found a secret in what the sink was about to get.
+    SecretFound,
     /// The sink refused the event or the finding.
     SinkRefused,
     /// The event or finding is larger than the sink takes.
@@ -58,7 +60,7 @@ pub enum Cause {
 
 impl Cause {
     /// All of them, for help texts and metrics.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::BucketNotAllowed,
         Self::UnknownKey,
         Self::NotUnderstood,
@@ -75,6 +77,7 @@ impl Cause {
         Self::EventTooLarge,
         Self::EventTooDeep,
         Self::RedactionFailed,
+        Self::SecretFound,
         Self::SinkRefused,
         Self::SinkTooLarge,
         Self::SinkUnencodable,
@@ -102,6 +105,7 @@ impl Cause {
             Self::EventTooLarge => "event-too-large",
             Self::EventTooDeep => "event-too-deep",
             Self::RedactionFailed => "redaction-failed",
+            Self::SecretFound => "secret-found",
             Self::SinkRefused => "sink-refused",
             Self::SinkTooLarge => "sink-too-large",
             Self::SinkUnencodable => "sink-unencodable",

@@ -1,6 +1,6 @@
 //! What the plugins decided about a batch, kept beside its bytes and spliced in when a sink encodes.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use crate::{
     columns::{Columns, Kind, Path, Projection, text},
@@ -103,6 +103,8 @@ pub struct Processed {
     pub failures: Vec<Failure>,
     /// Drops by filters that were ignored because the event carries a finding.
     pub ignored_drops: usize,
+    /// Events that were dropped, by the name of the filter that dropped them (of several the first).
+    pub drops: BTreeMap<String, usize>,
     pub(crate) fates: Vec<Fate>,
     pub(crate) columns: Columns,
     pub(crate) readers: Arc<Readers>,
@@ -136,6 +138,7 @@ impl Processed {
             withheld: Vec::new(),
             failures: Vec::new(),
             ignored_drops: 0,
+            drops: BTreeMap::new(),
             columns,
             readers,
             masks: Vec::new(),

@@ -93,10 +93,47 @@ pub struct EventFacts {
     pub index: u32,
 }
 
+impl EventFacts {
+    /// Leads over every text that comes from the event itself.
+    pub(crate) fn each_text(&mut self, each: &mut dyn FnMut(&mut String)) {
+        for text in [
+            &mut self.event_id,
+            &mut self.event_name,
+            &mut self.event_source,
+            &mut self.region,
+            &mut self.account,
+            &mut self.principal_arn,
+            &mut self.principal_type,
+            &mut self.principal_id,
+            &mut self.user_name,
+            &mut self.access_key_id,
+            &mut self.source_ip,
+            &mut self.user_agent,
+            &mut self.error_code,
+            &mut self.resource_arn,
+        ] {
+            each(text);
+        }
+    }
+}
+
 /// How many event ids a finding carries as evidence.
 pub const EVIDENCE: usize = 10;
 
 impl Sighting {
+    /// Leads over every text that comes from the event or from the plugin.
+    pub(crate) fn each_text(&mut self, each: &mut dyn FnMut(&mut String)) {
+        for text in [&mut self.rule, &mut self.title, &mut self.description] {
+            each(text);
+        }
+        self.entity.iter_mut().for_each(&mut *each);
+        for (key, value) in &mut self.attributes {
+            each(key);
+            each(value);
+        }
+        self.event.each_text(each);
+    }
+
     /// First millisecond of the window on event time that this match falls into; its own time where
     /// the rule has no window.
     #[must_use]

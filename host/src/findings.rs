@@ -341,11 +341,18 @@ async fn send(delivery: &Delivery, finding: &Finding, ack: Ack, replayed: bool) 
             .reject(without_bytes(origin, 0), ack, Cause::SinkTooLarge, reason)
             .await;
     };
-    let entries = vec![Entry {
+    let mut entries = vec![Entry {
         start: 0,
         end,
         index: 0,
     }];
+    let caught = delivery.inspect(&mut data, &mut entries, &finding.id);
+    if let Some(withheld) = caught.iter().find(|caught| caught.withheld) {
+        let nothing = without_bytes(origin, 0);
+        return delivery
+            .reject(nothing, ack, Cause::SecretFound, &withheld.reason())
+            .await;
+    }
     let parcel = Parcel {
         origin,
         data: data.into(),

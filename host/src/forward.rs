@@ -29,7 +29,12 @@ use crate::{
     event::{EventBatch, Object, ObjectRef},
     finding::Sighting,
     findings::Findings,
+    guard::{
+        Guard, Mode,
+        alarm::{Alarms, Watch},
+    },
     ledger::Ledger,
+    mask::Masker,
     pipeline::{OWN_PENDING, Settings, SinkPlan},
     plugin::ChainWorker,
     sink::{
@@ -152,6 +157,7 @@ pub(crate) struct Parts {
     pub(crate) source: Arc<dyn Source>,
     pub(crate) workers: Workers,
     pub(crate) sinks: Vec<SinkPlan>,
+    pub(crate) masker: Arc<Masker>,
     pub(crate) ledger: Arc<dyn Ledger>,
     pub(crate) store: Arc<Store>,
     pub(crate) counters: Arc<Counters>,
@@ -177,6 +183,7 @@ pub(crate) struct Forwarder {
     source: Arc<dyn Source>,
     workers: Workers,
     lanes: Arc<Vec<Lane>>,
+    watch: Arc<Watch>,
     deliveries: Vec<Arc<Delivery>>,
     findings: Findings,
     ledger: Arc<dyn Ledger>,
@@ -232,6 +239,8 @@ struct Shipment {
     events: usize,
     bytes: usize,
     dropped: usize,
+    /// The same by the filter that dropped them.
+    drops: BTreeMap<String, usize>,
     sightings: Vec<Sighting>,
     withheld: Vec<(u32, Withheld, [u8; 32])>,
     lanes: Vec<Encoded>,
@@ -242,7 +251,8 @@ struct Encoded {
     lane: usize,
     data: Vec<u8>,
     entries: Vec<Entry>,
-    unencodable: Vec<(u32, String)>,
+    /// Events that this lane cannot be sent, and why.
+    rejected: Vec<(u32, Cause, String)>,
 }
 
 impl Forwarder {
@@ -257,6 +267,7 @@ impl Forwarder {
                 &plan.name,
                 Arc::clone(&plan.sink),
                 &plan.delivery,
+                Guard::new(plan.egress_guard, Arc::clone(&parts.masker)),
                 Arc::clone(&parts.store),
                 Arc::clone(&counters),
             ));
@@ -276,6 +287,9 @@ impl Forwarder {
                 });
             }
         }
+        let guarded = finding_deliveries
+            .iter()
+            .any(|delivery| delivery.guard() != Mode::Count);
         let ledger = Arc::clone(&parts.ledger);
         let findings = Findings::new(
             ledger,
@@ -287,6 +301,7 @@ impl Forwarder {
             source: parts.source,
             workers: parts.workers,
             lanes: Arc::new(lanes),
+            watch: Arc::new(Watch::new(guarded)),
             deliveries,
             findings,
             ledger: parts.ledger,
@@ -595,7 +610,11 @@ impl Forwarder {
         shares: &Shares,
     ) -> anyhow::Result<Progress> {
         let lanes = Arc::clone(&self.lanes);
-        let wanted: Vec<usize> = shares.lanes.keys().copied().collect();
+        let watch = Arc::clone(&self.watch);
+        let wanted = Wanted {
+            lanes: shares.lanes.keys().copied().collect(),
+            findings: shares.findings.is_some(),
+        };
         let scope = scope.clone();
         let now_ms = (self.clock)();
         self.workers
@@ -617,7 +636,7 @@ impl Forwarder {
                         Step::Batch(mut batch) => {
                             batch.events.retain(|span| scope.wants(span.index));
                             if !batch.events.is_empty() {
-                                let shipment = ship(worker, batch, &lanes, &wanted, now_ms);
+                                let shipment = ship(worker, batch, &lanes, &wanted, &watch, now_ms);
                                 break What::Batch(Box::new(shipment));
                             }
                         }
@@ -644,6 +663,9 @@ impl Forwarder {
         if shares.findings.is_some() {
             self.counters.events.add(shipment.events);
             self.counters.sightings.add(shipment.sightings.len());
+            for (plugin, count) in &shipment.drops {
+                self.counters.plugin_drops.add(plugin, *count as u64);
+            }
         }
         if let Some(ack) = &shares.findings
             && !shipment.sightings.is_empty()
@@ -658,7 +680,7 @@ impl Forwarder {
             if !lane.found_only {
                 lane.counters.dropped(shipment.dropped);
             }
-            for (index, reason) in encoded.unencodable {
+            for (index, cause, reason) in encoded.rejected {
                 let entry = Entry {
                     start: 0,
                     end: 0,
@@ -666,12 +688,7 @@ impl Forwarder {
                 };
                 let parcel = parcel(object, Vec::new(), vec![entry], &permit);
                 lane.delivery
-                    .reject(
-                        parcel,
-                        shares.lanes[&encoded.lane].clone(),
-                        Cause::SinkUnencodable,
-                        &reason,
-                    )
+                    .reject(parcel, shares.lanes[&encoded.lane].clone(), cause, &reason)
                     .await;
             }
             if encoded.entries.is_empty() {
@@ -899,19 +916,37 @@ async fn next_piece(body: &mut Body) -> anyhow::Result<Option<Bytes>> {
     Ok(Some(joined.freeze()))
 }
 
+/// Who gets a batch.
+struct Wanted {
+    lanes: Vec<usize>,
+    findings: bool,
+}
+
 /// Judges a batch and encodes it for every lane that gets it.
 fn ship(
     worker: &mut ChainWorker,
     batch: EventBatch,
     lanes: &[Lane],
-    wanted: &[usize],
+    wanted: &Wanted,
+    watch: &Watch,
     now_ms: i64,
 ) -> Shipment {
     let mut processed = worker.process(batch, now_ms);
-    let lanes: Vec<Encoded> = wanted
-        .iter()
-        .map(|&number| encode(number, &lanes[number], &processed))
+    let mut alarms = Alarms::default();
+    // Findings are told what the guards of all lanes say, of those too that have the object already.
+    let looked = (0..lanes.len()).filter(|number| wanted.findings || wanted.lanes.contains(number));
+    let mut encoded: Vec<Encoded> = looked
+        .map(|number| {
+            let mut encoded = encode(number, &lanes[number], &processed);
+            let delivery = &lanes[number].delivery;
+            inspect(delivery, &mut encoded, &processed, &mut alarms);
+            encoded
+        })
         .collect();
+    encoded.retain(|encoded| wanted.lanes.contains(&encoded.lane));
+    let sightings = std::mem::take(&mut processed.sightings);
+    let facts = |row| worker.facts(&processed, row, now_ms);
+    let sightings = watch.over(sightings, alarms, facts);
     let withheld = std::mem::take(&mut processed.withheld)
         .into_iter()
         .map(|withheld| {
@@ -925,17 +960,14 @@ fn ship(
         .collect();
     Shipment {
         events: processed.rows(),
-        bytes: lanes.iter().map(|lane| lane.data.capacity()).sum(),
+        bytes: encoded.iter().map(|lane| lane.data.capacity()).sum(),
         dropped: (0..processed.rows())
             .filter(|row| processed.fate(*row) == Fate::Drop)
             .count(),
-        sightings: processed
-            .sightings
-            .into_iter()
-            .map(|(_, sighting)| sighting)
-            .collect(),
+        drops: std::mem::take(&mut processed.drops),
+        sightings,
         withheld,
-        lanes,
+        lanes: encoded,
     }
 }
 
@@ -944,7 +976,7 @@ fn encode(number: usize, lane: &Lane, processed: &Processed) -> Encoded {
         lane: number,
         data: Vec::new(),
         entries: Vec::new(),
-        unencodable: Vec::new(),
+        rejected: Vec::new(),
     };
     if !lane.found_only {
         encoded
@@ -965,11 +997,30 @@ fn encode(number: usize, lane: &Lane, processed: &Processed) -> Encoded {
             }),
             Err(Unencodable(reason)) => {
                 encoded.data.truncate(start);
-                encoded.unencodable.push((view.index(), reason));
+                encoded
+                    .rejected
+                    .push((view.index(), Cause::SinkUnencodable, reason));
             }
         }
     }
     encoded
+}
+
+/// The last look at what a lane is about to get.
+fn inspect(delivery: &Delivery, encoded: &mut Encoded, processed: &Processed, alarms: &mut Alarms) {
+    let events = &processed.batch.events;
+    let place = &processed.batch.object.url;
+    for caught in delivery.inspect(&mut encoded.data, &mut encoded.entries, place) {
+        if caught.withheld {
+            let rejected = (caught.index, Cause::SecretFound, caught.reason());
+            encoded.rejected.push(rejected);
+        }
+        if delivery.guard() != Mode::Count
+            && let Ok(row) = events.binary_search_by_key(&caught.index, |event| event.index)
+        {
+            alarms.note(row, caught);
+        }
+    }
 }
 
 fn offset(at: usize) -> u32 {

@@ -54,6 +54,8 @@ pub mod backtest;
 
 mod forward;
 
+pub mod guard;
+
 pub mod finding;
 pub mod findings;
 pub mod normalize;

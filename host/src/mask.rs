@@ -135,15 +135,22 @@ impl Cleaner {
     /// A cleaner for the leaves that these masks cover in `data`.
     #[must_use]
     pub fn new(masks: &[Mask], data: &[u8]) -> Self {
-        let mut needles = Vec::new();
-        for mask in masks {
+        Self::of(masks.iter().map(|mask| {
             let leaf = &data[mask.range.clone()];
-            let value = columns::text(Kind::of(leaf[0]), leaf);
+            (columns::text(Kind::of(leaf[0]), leaf), mask.marker.as_str())
+        }))
+    }
+
+    /// A cleaner for these values, each with its marker.
+    #[must_use]
+    pub fn of<'v>(values: impl IntoIterator<Item = (Cow<'v, [u8]>, &'v str)>) -> Self {
+        let mut needles = Vec::new();
+        for (value, marker) in values {
             if value.len() < MIN_VALUE {
                 continue;
             }
             for form in forms(&value) {
-                needles.push((form, mask.marker.clone()));
+                needles.push((form, marker.to_owned()));
             }
         }
         needles.sort_by(|a, b| b.0.len().cmp(&a.0.len()).then_with(|| a.0.cmp(&b.0)));

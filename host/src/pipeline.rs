@@ -26,6 +26,7 @@ use crate::{
     deadletter::{Cause, DeadLetter, Subject},
     event::ObjectRef,
     forward::{Forwarder, Scope},
+    guard,
     ledger::Ledger,
     mask::Masker,
     plugin::{self, Component, Rollout},
@@ -112,6 +113,8 @@ pub struct SinkPlan {
     pub accept: Vec<Accept>,
     /// How it is delivered to.
     pub delivery: delivery::Settings,
+    /// What becomes of secrets that are found at the last look.
+    pub egress_guard: guard::Mode,
 }
 
 /// Everything a pipeline is made of. From configuration, or by code in a program that embeds it.
@@ -202,11 +205,12 @@ impl Pipeline {
     pub fn new(plan: Plan) -> anyhow::Result<Arc<Self>> {
         let counters = Arc::new(Counters::default());
         let fields = plan.sinks.iter().map(|sink| sink.sink.fields().to_vec());
+        let masker = Arc::new(plan.masker);
         let rollout = Rollout::new(
             plan.plugins,
             plan.shadows,
             fields.collect(),
-            plan.masker,
+            Arc::clone(&masker),
             plan.reload,
         )
         .context("failed to build the plugin chain")?;
@@ -219,6 +223,7 @@ impl Pipeline {
             source: Arc::clone(&plan.source),
             workers,
             sinks: plan.sinks,
+            masker,
             ledger: plan.ledger,
             store: Arc::clone(&plan.store),
             counters: Arc::clone(&counters),

@@ -9,7 +9,7 @@ use std::{
     },
 };
 
-use crate::{ack::Outcome, deadletter::Cause};
+use crate::{ack::Outcome, deadletter::Cause, guard::Secret};
 
 /// A number that only grows.
 #[derive(Debug, Default)]
@@ -78,6 +78,8 @@ pub struct Counters {
     pub notifications: Tally,
     /// Failures by plugin.
     pub plugin_failures: Tally,
+    /// Events dropped, by the filter that dropped them.
+    pub plugin_drops: Tally,
     /// Dead letters that concern no single sink, by cause.
     pub dead_letters: Tally,
     sinks: Mutex<BTreeMap<String, Arc<SinkCounters>>>,
@@ -106,6 +108,7 @@ impl Counters {
             sightings: self.sightings.get(),
             notifications: self.notifications.get(),
             plugin_failures: self.plugin_failures.get(),
+            plugin_drops: self.plugin_drops.get(),
             dead_letters: self.dead_letters.get(),
             shadows: BTreeMap::new(),
             sinks: sinks
@@ -130,6 +133,7 @@ pub struct Snapshot {
     pub sightings: u64,
     pub notifications: BTreeMap<String, u64>,
     pub plugin_failures: BTreeMap<String, u64>,
+    pub plugin_drops: BTreeMap<String, u64>,
     pub dead_letters: BTreeMap<String, u64>,
     /// By plugin, how the one in shadow compares with the live one. Only a pipeline knows:
     /// [`Pipeline::snapshot`](crate::pipeline::Pipeline::snapshot).
@@ -163,6 +167,7 @@ pub struct SinkCounters {
     dead_lettered: [Counter; Cause::ALL.len()],
     pending: Counter,
     failed: Counter,
+    secrets: [Counter; Secret::ALL.len()],
     /// Requests sent, whatever came of them.
     pub requests: Counter,
     /// Requests that have to be sent again because the sink was throttling or down.
@@ -196,12 +201,20 @@ impl SinkCounters {
         }
     }
 
+    /// An entry in which the egress guard found this.
+    pub fn found(&self, secret: Secret) {
+        self.secrets[secret as usize].add(1);
+    }
+
     /// What they stand at.
     #[must_use]
     pub fn snapshot(&self) -> SinkSnapshot {
         let dead = Cause::ALL
             .iter()
             .map(|cause| (*cause, self.dead_lettered[*cause as usize].get()));
+        let secrets = Secret::ALL
+            .iter()
+            .map(|secret| (*secret, self.secrets[*secret as usize].get()));
         SinkSnapshot {
             received: self.received.get(),
             replayed: self.replayed.get(),
@@ -210,6 +223,7 @@ impl SinkCounters {
             dead_lettered: dead.filter(|(_, count)| *count > 0).collect(),
             pending: self.pending.get(),
             failed: self.failed.get(),
+            secrets: secrets.filter(|(_, count)| *count > 0).collect(),
             requests: self.requests.get(),
             retries: self.retries.get(),
             holds: self.holds.get(),
@@ -234,6 +248,9 @@ pub struct SinkSnapshot {
     pub pending: u64,
     /// Neither accepted nor stored: their message comes again.
     pub failed: u64,
+    /// Those in which the egress guard found a secret, whatever became of them, by kind; an entry with two
+    /// kinds counts under both, and one that is encoded again counts again.
+    pub secrets: BTreeMap<Secret, u64>,
     /// Requests sent.
     pub requests: u64,
     /// Requests that had to be sent again.

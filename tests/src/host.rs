@@ -12,7 +12,7 @@ use serde_json::json;
 use sluicegate::{
     clock,
     deadletter::DeadLetter,
-    findings,
+    findings, guard,
     ledger::Sqlite,
     mask::Masker,
     pipeline::{self, Pipeline, Plan, SinkPlan},
@@ -193,7 +193,17 @@ impl Setup {
             sink,
             accept: accept.to_vec(),
             delivery,
+            egress_guard: guard::Mode::default(),
         });
+        self
+    }
+
+    /// Has the sinks that were added so far do this with secrets that are found at the last look.
+    #[must_use]
+    pub fn egress_guard(mut self, mode: guard::Mode) -> Self {
+        for sink in &mut self.sinks {
+            sink.egress_guard = mode;
+        }
         self
     }
 

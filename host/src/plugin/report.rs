@@ -74,6 +74,17 @@ impl Reporter {
             columns,
         }
     }
+
+    /// What is known of a row, and its identity for counting.
+    pub(super) fn facts(
+        &self,
+        processed: &Processed,
+        row: usize,
+        now_ms: i64,
+    ) -> (EventFacts, [u8; 16]) {
+        let (facts, identity, _) = read(self, processed, row, now_ms);
+        (facts, identity)
+    }
 }
 
 /// The facts of some events of a batch, read when first needed.

@@ -132,7 +132,7 @@ impl Rollout {
         live: Vec<Component>,
         shadows: Vec<Component>,
         fields: Vec<Vec<&'static str>>,
-        masker: Masker,
+        masker: impl Into<Arc<Masker>>,
         settings: Settings,
     ) -> Result<Self, PathError> {
         let plugins = Plugins {
@@ -140,7 +140,7 @@ impl Rollout {
             shadows: shadows.into_iter().map(Shadow::new).collect(),
             ..Plugins::default()
         };
-        let masker = Arc::new(masker);
+        let masker = masker.into();
         let chain = plugins.chain(&fields, &masker)?;
         Ok(Self {
             slot: Arc::new(ChainSlot::new(chain)),

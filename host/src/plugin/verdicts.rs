@@ -48,7 +48,8 @@ pub(super) struct Verdicts {
     /// Row, number of the plugin, finding.
     findings: Vec<(u32, usize, abi::Finding)>,
     masks: Vec<(u32, Mask, abi::Mask)>,
-    drops: Vec<u32>,
+    /// Row, number of the plugin.
+    drops: Vec<(u32, usize)>,
     withheld: Vec<Withheld>,
     /// Row, number of the plugin, error: events that detection or redaction could not judge.
     blind: Vec<(u32, usize, String)>,
@@ -68,7 +69,8 @@ impl Verdicts {
                     .into_iter()
                     .map(|finding| (row(finding.row), number, finding)),
             );
-            self.drops.extend(outcome.drops.into_iter().map(row));
+            let drops = outcome.drops.into_iter();
+            self.drops.extend(drops.map(|part| (row(part), number)));
             for mask in outcome.masks {
                 let row = row(mask.row);
                 if let Err(error) = self.mask(row, &mask, run) {
@@ -176,13 +178,15 @@ pub(super) fn finish(
         }
     }
     reports.sort_by_key(|(row, ..)| *row);
-    for row in verdicts.drops {
+    for (row, plugin) in verdicts.drops {
         let row_number = row as usize;
         let found = reports.binary_search_by_key(&row, |(row, ..)| *row).is_ok();
         if found {
             processed.ignored_drops += 1;
         } else if processed.fates[row_number] == Fate::Forward {
             processed.fates[row_number] = Fate::Drop;
+            let name = chain.links[plugin].name().to_owned();
+            *processed.drops.entry(name).or_default() += 1;
         }
     }
 

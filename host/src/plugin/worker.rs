@@ -20,7 +20,7 @@ use super::{
     seat::{Answer, Seat},
     verdicts::{Marks, Verdicts, finish},
 };
-use crate::{effects::Processed, event::EventBatch};
+use crate::{effects::Processed, event::EventBatch, finding::EventFacts};
 
 /// The chain that workers take their batches through. Another can take its place at any time: each worker
 /// moves to it between two batches.
@@ -93,6 +93,16 @@ impl ChainWorker {
             format!("{name} {} sha256:{digest}", plugin.version())
         };
         plugins.map(about).collect::<Vec<_>>().into_iter()
+    }
+
+    /// What findings say of a row that this worker has processed, and its identity for counting.
+    pub(crate) fn facts(
+        &self,
+        processed: &Processed,
+        row: usize,
+        now_ms: i64,
+    ) -> (EventFacts, [u8; 16]) {
+        self.chain.reporter.facts(processed, row, now_ms)
     }
 
     /// Moves to the chain that is in the slot now. Instances of plugins that both chains have come along.

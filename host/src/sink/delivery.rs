@@ -28,7 +28,14 @@ use super::{
     retry::Backoff,
     shipment::Shipper,
 };
-use crate::{ack::Ack, config::Problems, deadletter::Cause, store::Store, telemetry::SinkCounters};
+use crate::{
+    ack::Ack,
+    config::Problems,
+    deadletter::Cause,
+    guard::{Caught, Guard, Mode},
+    store::Store,
+    telemetry::SinkCounters,
+};
 
 /// How events reach one sink.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -145,6 +152,7 @@ impl Settings {
 /// The way to one sink. Dropping it abandons what is in hand: those messages come again.
 pub struct Delivery {
     sink: Arc<dyn Sink>,
+    guard: Guard,
     jobs: mpsc::Sender<Job>,
     closing: CancellationToken,
     hold: Arc<Hold>,
@@ -167,6 +175,7 @@ impl Delivery {
         name: &str,
         sink: Arc<dyn Sink>,
         settings: &Settings,
+        guard: Guard,
         store: Arc<Store>,
         counters: Arc<SinkCounters>,
     ) -> Self {
@@ -192,6 +201,7 @@ impl Delivery {
         let loader = Loader::new(settings, shipper);
         Self {
             sink,
+            guard,
             jobs,
             hold,
             keeper,
@@ -212,6 +222,29 @@ impl Delivery {
     #[must_use]
     pub fn sink(&self) -> &Arc<dyn Sink> {
         &self.sink
+    }
+
+    /// What becomes of secrets that are found at the last look.
+    #[must_use]
+    pub fn guard(&self) -> Mode {
+        self.guard.mode()
+    }
+
+    /// The last look at what was encoded for this sink, before it is handed over: see
+    /// [`Guard::inspect`]. What it finds is counted and logged; `place` is the object or the finding.
+    pub fn inspect(
+        &self,
+        data: &mut Vec<u8>,
+        entries: &mut Vec<Entry>,
+        place: &str,
+    ) -> Vec<Caught> {
+        let caught = self.guard.inspect(data, entries);
+        for secret in caught.iter().flat_map(|caught| &caught.secrets) {
+            self.keeper.counters.found(*secret);
+        }
+        let now_ms = crate::clock::now_ms();
+        self.guard.tell(self.name(), place, &caught, now_ms);
+        caught
     }
 
     /// Takes a parcel on; waits while the queue is full. The acknowledgement is settled when every

@@ -163,12 +163,19 @@ pub struct Entry {
     pub index: u32,
 }
 
+impl Entry {
+    /// Its bytes in [`Parcel::data`].
+    #[must_use]
+    pub fn range(&self) -> Range<usize> {
+        self.start as usize..self.end as usize
+    }
+}
+
 impl Parcel {
     /// The bytes of one entry.
     #[must_use]
     pub fn entry(&self, position: usize) -> &[u8] {
-        let entry = &self.entries[position];
-        &self.data[entry.start as usize..entry.end as usize]
+        &self.data[self.entries[position].range()]
     }
 }
 

@@ -22,6 +22,7 @@ use crate::{
     effects::EventView,
     event::{Object, ObjectKind, ObjectRef},
     finding::Finding,
+    guard::{Guard, Mode},
     store::{Backend, Store},
     telemetry::{SinkCounters, SinkSnapshot},
 };
@@ -211,6 +212,7 @@ impl World {
             "sink",
             Arc::clone(&sink) as _,
             settings,
+            Guard::new(Mode::Mask, Arc::default()),
             Arc::clone(&store),
             Arc::clone(&counters),
         );

@@ -11,11 +11,12 @@ use sluicegate::{
     digest::sha256,
     effects::{Fate, Processed},
     event::EventBatch,
+    guard::{Guard, Mode},
     json::value_end,
     mask::Masker,
     plugin::{ChainWorker, Component, Engine, PluginChain, Terms},
     sink::{
-        Sink as _,
+        Entry, Sink as _,
         splunk_hec::{Settings, SplunkHec},
     },
     source::records::{self, Decoder, Step},
@@ -67,13 +68,14 @@ pub(crate) enum Part {
     EmptyNone,
     EncodeBare,
     EncodeThree,
+    Guard,
     Compress,
     WholeBare,
     WholeThree,
 }
 
 /// All of them, each at the position of its number.
-pub(crate) const PARTS: [Part; 19] = [
+pub(crate) const PARTS: [Part; 20] = [
     Part::InflateWhole,
     Part::Boundaries,
     Part::InflateSteps,
@@ -90,6 +92,7 @@ pub(crate) const PARTS: [Part; 19] = [
     Part::EmptyNone,
     Part::EncodeBare,
     Part::EncodeThree,
+    Part::Guard,
     Part::Compress,
     Part::WholeBare,
     Part::WholeThree,
@@ -122,6 +125,7 @@ pub(crate) struct Parts {
     empty_twelve: ChainWorker,
     empty_none: ChainWorker,
     sink: SplunkHec,
+    guard: Guard,
 }
 
 impl Parts {
@@ -151,6 +155,7 @@ impl Parts {
             empty_twelve: empty(&FIELDS, &[]),
             empty_none: empty(&["/eventName"], &["NobodyCallsThis"]),
             sink: sink(),
+            guard: Guard::new(Mode::Mask, Arc::new(masker())),
         }
     }
 
@@ -188,12 +193,19 @@ impl Parts {
                 let processed = self.three.process(batch, NOW_MS);
                 watch.time(|| drop(encode(&self.sink, &processed)));
             }),
+            Part::Guard => decode(stored, |batch| {
+                let (mut data, mut entries) =
+                    encode(&self.sink, &self.three.process(batch, NOW_MS));
+                watch.time(|| drop(self.guard.inspect(&mut data, &mut entries)));
+            }),
             Part::Compress => decode(stored, |batch| {
-                let body = encode(&self.sink, &self.three.process(batch, NOW_MS));
+                let (body, _) = encode(&self.sink, &self.three.process(batch, NOW_MS));
                 watch.time(|| drop(compress(&body)));
             }),
-            Part::WholeBare => watch.time(|| whole(stored, &mut self.bare, &self.sink)),
-            Part::WholeThree => watch.time(|| whole(stored, &mut self.three, &self.sink)),
+            Part::WholeBare => watch.time(|| whole(stored, &mut self.bare, &self.sink, None)),
+            Part::WholeThree => {
+                watch.time(|| whole(stored, &mut self.three, &self.sink, Some(&self.guard)));
+            }
         }
         watch.0
     }
@@ -256,14 +268,21 @@ fn process(stored: &Stored, chain: &mut ChainWorker, watch: &mut Watch) {
     });
 }
 
-fn encode(sink: &SplunkHec, processed: &Processed) -> Vec<u8> {
+fn encode(sink: &SplunkHec, processed: &Processed) -> (Vec<u8>, Vec<Entry>) {
+    let offset = |at: usize| u32::try_from(at).unwrap();
     let mut out = Vec::with_capacity(processed.batch.data.len() + processed.rows() * 256);
+    let mut entries = Vec::new();
     for row in 0..processed.rows() {
         assert_eq!(processed.fate(row), Fate::Forward);
-        sink.encode_event(&processed.view(row, 0), &mut out)
-            .unwrap();
+        let (view, start) = (processed.view(row, 0), offset(out.len()));
+        sink.encode_event(&view, &mut out).unwrap();
+        entries.push(Entry {
+            start,
+            end: offset(out.len()),
+            index: view.index(),
+        });
     }
-    black_box(out)
+    black_box((out, entries))
 }
 
 fn compress(body: &[u8]) -> Vec<u8> {
@@ -274,9 +293,13 @@ fn compress(body: &[u8]) -> Vec<u8> {
     black_box(out)
 }
 
-fn whole(stored: &Stored, chain: &mut ChainWorker, sink: &SplunkHec) {
+fn whole(stored: &Stored, chain: &mut ChainWorker, sink: &SplunkHec, guard: Option<&Guard>) {
     decode(stored, |batch| {
-        drop(encode(sink, &chain.process(batch, NOW_MS)));
+        let (mut data, mut entries) = encode(sink, &chain.process(batch, NOW_MS));
+        if let Some(guard) = guard {
+            guard.inspect(&mut data, &mut entries);
+        }
+        drop((data, entries));
     });
 }
 
@@ -295,8 +318,13 @@ fn component(engine: &Engine, folder: &str, name: &str, configuration: &Value) -
 }
 
 fn chain(plugins: Vec<Component>) -> ChainWorker {
-    let masker = Masker::with_key("bench", &[7; 32]).unwrap();
-    ChainWorker::new(Arc::new(PluginChain::new(plugins, &[&[]], masker).unwrap()))
+    ChainWorker::new(Arc::new(
+        PluginChain::new(plugins, &[&[]], masker()).unwrap(),
+    ))
+}
+
+fn masker() -> Masker {
+    Masker::with_key("bench", &[7; 32]).unwrap()
 }
 
 /// A collector that is never spoken to.

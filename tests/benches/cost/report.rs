@@ -58,7 +58,7 @@ pub(crate) struct Line {
 
 type Cost = fn(&Round) -> f64;
 
-const LINES: [(&str, Cost, Budget); 25] = [
+const LINES: [(&str, Cost, Budget); 26] = [
     (
         "floor: inflate whole, find boundaries",
         Round::floor,
@@ -148,6 +148,11 @@ const LINES: [(&str, Cost, Budget); 25] = [
         Budget::None,
     ),
     (
+        "egress guard, one sink",
+        |r| r.of(Part::Guard),
+        Budget::Ns(700.0),
+    ),
+    (
         "gzip of the output, level 3",
         |r| r.of(Part::Compress),
         Budget::None,
@@ -163,12 +168,12 @@ const LINES: [(&str, Cost, Budget); 25] = [
         Budget::None,
     ),
     (
-        "object to HEC, three plugins",
+        "object to HEC, three plugins, guard",
         |r| r.unhashed(Part::WholeThree),
         Budget::Floor(6.0),
     ),
     (
-        "object to HEC, three plugins, SHA-256",
+        "  the same with SHA-256",
         |r| r.of(Part::WholeThree),
         Budget::None,
     ),

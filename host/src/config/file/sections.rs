@@ -12,7 +12,7 @@ use super::{
     load::{self, Sections},
     strict::Node,
 };
-use crate::{findings, lookup, mask, pipeline, plugin, sink, source};
+use crate::{findings, guard, lookup, mask, pipeline, plugin, sink, source};
 
 /// A whole configuration whose values have all been checked.
 #[derive(Clone, Debug)]
@@ -63,6 +63,15 @@ pub struct Sink {
     pub kind: SinkKind,
     /// `delivery`: batches, rates and retries.
     pub delivery: sink::delivery::Settings,
+    /// `egress_guard`: what becomes of secrets that are found at the last look. Default `mask`.
+    pub egress_guard: guard::Mode,
+}
+
+/// The keys that sinks of all kinds have, besides tables.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Common {
+    egress_guard: guard::Mode,
 }
 
 /// The kind of a sink, by its key `type`.
@@ -378,6 +387,10 @@ fn sink_of(sections: &mut Sections, at: &str, mut node: Node) -> Option<Sink> {
         delivery,
         sink::delivery::Settings::validate,
     );
+    let common = node
+        .remove("egress_guard")
+        .map(|mode| Node::Table(BTreeMap::from([("egress_guard".to_owned(), mode)])));
+    let common = sections.read(at, common.unwrap_or_default(), |_: &Common, _, _| {});
     let kind = match kind? {
         #[cfg(feature = "splunk-hec")]
         "splunk_hec" => sections
@@ -400,6 +413,7 @@ fn sink_of(sections: &mut Sections, at: &str, mut node: Node) -> Option<Sink> {
     Some(Sink {
         kind: kind?,
         delivery: delivery?,
+        egress_guard: common?.egress_guard,
     })
 }
 
@@ -459,6 +473,27 @@ mod tests {
                 "no {expected} in {problems:#?}"
             );
         }
+    }
+
+    #[test]
+    fn every_sink_has_an_egress_guard() {
+        let mode = |line: &str| {
+            let config = Config::parse(&format!("{SMALL}{line}"), BTreeMap::new()).unwrap();
+            config.sinks["archive"].egress_guard
+        };
+        assert_eq!(mode(""), guard::Mode::Mask);
+        assert_eq!(
+            mode("egress_guard = 'dead-letter'\n"),
+            guard::Mode::DeadLetter
+        );
+        let variable = ("SLUICEGATE__SINKS__ARCHIVE__EGRESS_GUARD", "count");
+        let variables = BTreeMap::from([(variable.0.to_owned(), variable.1.to_owned())]);
+        let config = Config::parse(SMALL, variables).unwrap();
+        assert_eq!(config.sinks["archive"].egress_guard, guard::Mode::Count);
+        assert_eq!(
+            problems(&format!("{SMALL}egress_guard = 'off'\n")),
+            ["sinks.archive.egress_guard must be one of mask, dead-letter, count, got `off`"]
+        );
     }
 
     #[test]
