@@ -91,7 +91,7 @@ fn a_pair_of_a_telling_name_and_a_value_is_masked_in_either_order() {
             r#""requestParameters":{{"containerDefinitions":[{{"environment":[{pair}]}}]}}"#
         );
         let expected = "/requestParameters/containerDefinitions/0/environment/0/value named-secret";
-        assert_eq!(masks("ecs", "RegisterTaskDefinition", &more), [expected]);
+        assert_eq!(masks("example", "RegisterTask", &more), [expected]);
     }
 }
 
