@@ -27,8 +27,7 @@ pub(crate) const SECRET_ENDINGS: [&str; 20] = [
 
 /// Tokens that page through lists, make calls repeatable, or guard an update: no secrets. Without
 /// separators.
-const HARMLESS_ENDINGS: [&str; 15] = [
-    "httptoken",
+const HARMLESS_ENDINGS: [&str; 14] = [
     "nexttoken",
     "clienttoken",
     "requesttoken",
@@ -281,8 +280,8 @@ fn is_own_marker(value: &[u8]) -> bool {
 /// no, not a reference to where the secret is kept.
 pub(crate) fn may_be_secret(value: &[u8]) -> bool {
     const REFERENCES: [&str; 6] = ["arn:", "{{resolve:", "${", "$(", "{{", "<%"];
-    const WORDS: [&str; 7] = [
-        "true", "false", "null", "none", "enabled", "disabled", "default",
+    const WORDS: [&str; 9] = [
+        "true", "false", "null", "none", "enabled", "disabled", "default", "optional", "required",
     ];
     value.len() >= 4
         && !is_marker(value)
@@ -356,7 +355,6 @@ mod tests {
             "bypass",
             "compass",
             "nextTokens",
-            "httpTokens",
             "secretArn",
             "",
         ] {

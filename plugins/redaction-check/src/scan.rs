@@ -36,6 +36,8 @@ const UPPER: u8 = 32;
 const LOWER: u8 = 64;
 /// What base64 is made of, also URL-safe; brackets come with it, which does no harm.
 const BASE64: u8 = LETTERS_LOW | LETTERS_HIGH | DIGITS | SIGNS;
+/// The shortest run of base64 that is told.
+const SHORTEST: u32 = 20;
 /// Digits, blanks and hyphens.
 const CARD: u8 = DIGITS | GAPS;
 
@@ -48,7 +50,7 @@ pub(crate) enum Clue {
     Escape,
     /// A percent sign.
     Percent,
-    /// Within a run of 24 bytes or more of base64, with capitals, small letters and digits.
+    /// Within a run of 20 bytes or more of base64, with capitals, small letters and digits.
     Base64,
     /// The start of 13 digits, blanks and hyphens or more.
     Digits,
@@ -175,7 +177,7 @@ pub(crate) fn each(text: &[u8], mut found: impl FnMut(usize, Clue) -> bool) {
         {
             return;
         }
-        runs.last = masks;
+        runs.pass(&masks);
         start += 16;
     }
 }
@@ -221,32 +223,42 @@ pub(crate) fn quote_or_escape(text: &[u8], mut start: usize) -> usize {
     end.map_or(text.len(), |end| start + end)
 }
 
-/// What of the block before is needed to see runs.
+/// What of the two blocks before is needed to see runs, as one mask each, the nearer block in the upper
+/// half.
 #[derive(Default)]
 struct Runs {
-    last: Masks,
-    in_base64: bool,
+    before: Masks,
 }
 
 impl Runs {
-    /// Whether a run of base64 shows that was not told yet. Every run of 24 fills two halves of blocks
-    /// that stand side by side. Where that is text, capitals, small letters and digits are among them,
-    /// which is not so of most identifiers.
+    /// Whether a run of 20 or more of base64 comes into this block. Where that is text, capitals, small
+    /// letters and digits are among it, which is not so of most identifiers.
     #[inline]
-    fn base64(&mut self, now: &Masks) -> bool {
-        let is_whole = now.base64 == 0xffff;
-        let is_split = now.base64 & 0xff == 0xff && self.last.base64 & 0xff00 == 0xff00;
-        let is_mixed = |mask: fn(&Masks) -> u32| {
-            (is_whole && mask(now) != 0)
-                || (is_split && (mask(&self.last) & 0xff00 | mask(now) & 0xff) != 0)
-        };
-        let is_run = (is_whole || is_split)
-            && is_mixed(|masks| masks.upper)
-            && is_mixed(|masks| masks.lower)
-            && is_mixed(|masks| masks.digits);
-        let is_new = is_run && !self.in_base64;
-        self.in_base64 = is_whole && (is_run || self.in_base64);
-        is_new
+    fn base64(&self, now: &Masks) -> bool {
+        // So long a run crosses a border of blocks.
+        if now.base64 & 1 == 0 {
+            return false;
+        }
+        let ahead = (now.base64 ^ 0xffff | 0x1_0000).trailing_zeros();
+        let behind = (!self.before.base64).leading_zeros();
+        if behind == 0 || ahead + behind < SHORTEST {
+            return false;
+        }
+        let (part_before, part) = (u32::MAX << (32 - behind), (1 << ahead) - 1);
+        let has = |before: u32, now: u32| (before & part_before | now & part) != 0;
+        has(self.before.upper, now.upper)
+            && has(self.before.lower, now.lower)
+            && has(self.before.digits, now.digits)
+    }
+
+    #[inline]
+    fn pass(&mut self, now: &Masks) {
+        let shift = |before: &mut u32, now: u32| *before = *before >> 16 | now << 16;
+        shift(&mut self.before.base64, now.base64);
+        shift(&mut self.before.upper, now.upper);
+        shift(&mut self.before.lower, now.lower);
+        shift(&mut self.before.digits, now.digits);
+        self.before.card = now.card;
     }
 
     /// Where a run of 13 starts, counted from the block before, if one shows.
@@ -256,7 +268,7 @@ impl Runs {
         if now.card & 0b1001 == 0 {
             return None;
         }
-        let both = self.last.card | now.card << 16;
+        let both = self.before.card | now.card << 16;
         let mut run = both & both >> 1;
         run &= run >> 2;
         run &= run >> 4;
@@ -443,7 +455,7 @@ mod tests {
     #[test]
     fn runs_are_told_wherever_they_stand() {
         for shift in 0..40 {
-            for length in 20..60 {
+            for length in 16..60 {
                 let text = format!(
                     "{}{} ",
                     ".".repeat(shift),
@@ -452,7 +464,7 @@ mod tests {
                 let told = clues(&text).iter().any(|&(at, clue)| {
                     clue == Clue::Base64 && (shift..shift + length).contains(&at)
                 });
-                assert!(told || length < 24, "{shift} {length}");
+                assert!(told || length < 20, "{shift} {length}");
             }
             let card = format!("{}4111-1111 1111-1", ".".repeat(shift));
             assert!(clues(&card).contains(&(shift, Clue::Digits)), "{card}");

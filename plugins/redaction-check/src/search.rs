@@ -112,9 +112,11 @@ impl<'e> Search<'e> {
         let enough = leaf.is_string || value.len() >= 6;
         let is_header = || names::is_header(&name) && names::has_credentials(value);
         let is_base64 = || {
+            let padding = value.iter().rev().take_while(|&&byte| byte == b'=').count();
+            let letters = &value[..value.len() - padding];
             names::is_secret_in_base64(&name)
-                && value.len() >= 24
-                && base64::run(value, 0) == (0, value.len())
+                && letters.len() >= 20
+                && base64::run(letters, 0) == (0, letters.len())
         };
         let is_named = (named || of_pair) && enough && names::may_be_secret(value);
         if is_named || is_header() || is_base64() {
@@ -246,7 +248,7 @@ fn digits_after(json: &[u8], at: usize) -> usize {
 
 /// Whether a run of base64 is, or is given to a name that says so.
 fn is_run_hit(json: &[u8], start: usize, end: usize) -> bool {
-    end - start >= 24
+    end - start >= 20
         && (values::is_named_base64(json, start)
             || base64::text_in(&json[start..end]).is_some()
             || is_beside_key_id(json, start, end))

@@ -225,7 +225,16 @@ fn is_value(after: &[u8], in_prose: bool) -> bool {
     let value = &value[..run(value, |byte| {
         !byte.is_ascii_whitespace() && !b"\"',;&)<\\".contains(&byte)
     })];
-    let scheme = [&b"Bearer"[..], b"Basic"]
+    const SCHEMES: [&[u8]; 7] = [
+        b"Bearer",
+        b"Basic",
+        b"Token",
+        b"Digest",
+        b"ApiKey",
+        b"SSWS",
+        b"Negotiate",
+    ];
+    let scheme = SCHEMES
         .iter()
         .any(|scheme| value.eq_ignore_ascii_case(scheme));
     if scheme {
