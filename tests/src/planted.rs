@@ -117,6 +117,18 @@ pub fn event(kind: Kind, writing: Writing, number: u64) -> Planted {
     Author(Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x5deece66d)).write(kind, writing)
 }
 
+/// The event of this number with nothing in it that is secret.
+#[must_use]
+pub fn clean(number: u64) -> Planted {
+    let mut author = Author(Dice(number.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1));
+    let (event, path) = author.event("/note", "{\"note\":\"nothing to see\"}");
+    Planted {
+        event,
+        path,
+        needles: Vec::new(),
+    }
+}
+
 /// A small generator of numbers (xorshift*), so that nothing but this file decides what is planted.
 struct Dice(u64);
 

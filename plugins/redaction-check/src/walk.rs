@@ -224,12 +224,12 @@ impl<'a> Walk<'a, '_> {
         if self.peek() == Some(b'"') {
             let span = self.leaf(below)?;
             let raw = &self.text[span.start..span.end];
-            if span.has_hit && names::is_pair_name(name) {
+            if span.has_hit && names::is_pair_name(&unescape(name)) {
                 pair.is_secret |= names::is_secret(&unescape(raw));
             }
             pair.is_reference |=
                 name == b"type" && matches!(raw, b"PARAMETER_STORE" | b"SECRETS_MANAGER");
-            if names::is_pair_value(name) && pair.value.is_none() {
+            if names::is_pair_value(&unescape(name)) && pair.value.is_none() {
                 // Shown once the whole object is known.
                 pair.value = Some((name, span, below.listed));
             } else {
