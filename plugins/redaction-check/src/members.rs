@@ -31,6 +31,11 @@ impl Members {
         self.0.is_empty()
     }
 
+    /// Whether nothing is listed below here.
+    pub(crate) fn is_idle(self, trail: u32) -> bool {
+        self.is_empty() || trail == NOWHERE
+    }
+
     /// The hash of the way down to a member of this name, and what is listed there.
     pub(crate) fn below(self, trail: u32, name: &[u8]) -> (u32, Option<Detector>) {
         let is_top = trail == START;

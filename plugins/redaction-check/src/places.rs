@@ -342,6 +342,11 @@ impl<'a> Known<'a> {
             .map(|place| place.detector)
     }
 
+    /// Whether nothing is known of what lies below here.
+    pub(crate) fn is_idle(self, trail: u32) -> bool {
+        self.places.is_empty() && self.members.is_idle(trail)
+    }
+
     /// See [`Members::below`].
     pub(crate) fn below(self, trail: u32, name: &[u8]) -> (u32, Option<Detector>) {
         if self.members.is_empty() {

@@ -126,6 +126,48 @@ const fn classes() -> (Halves, Halves) {
     (low, high)
 }
 
+/// The kinds of sixteen bytes, one bit of each a kind.
+#[cfg(target_arch = "wasm32")]
+#[derive(Clone, Copy)]
+struct Classes(core::arch::wasm32::v128);
+#[cfg(not(target_arch = "wasm32"))]
+#[derive(Clone, Copy, Default)]
+struct Classes([u8; 16]);
+
+#[cfg(target_arch = "wasm32")]
+impl Default for Classes {
+    fn default() -> Self {
+        Self(vector([0; 16]))
+    }
+}
+
+impl Classes {
+    /// One bit a position that is of a kind.
+    #[cfg(target_arch = "wasm32")]
+    #[target_feature(enable = "simd128")]
+    #[inline]
+    fn of(&self, class: u8) -> u32 {
+        use core::arch::wasm32::{u8x16_splat, v128_and};
+        bits(v128_and(self.0, u8x16_splat(class)))
+    }
+
+    #[cfg(not(target_arch = "wasm32"))]
+    fn of(&self, class: u8) -> u32 {
+        (0..16)
+            .filter(|&at| self.0[at] & class != 0)
+            .fold(0, |bits, at| bits | 1 << at)
+    }
+}
+
+/// One bit a byte that is not zero.
+#[cfg(target_arch = "wasm32")]
+#[target_feature(enable = "simd128")]
+#[inline]
+fn bits(of: core::arch::wasm32::v128) -> u32 {
+    use core::arch::wasm32::{u8x16_bitmask, u8x16_ne, u8x16_splat};
+    u32::from(u8x16_bitmask(u8x16_ne(of, u8x16_splat(0))))
+}
+
 /// Sixteen positions, and the two bytes after them.
 type Block = [u8; 18];
 
@@ -135,10 +177,8 @@ struct Masks {
     /// An anchor, an escape or a percent sign.
     points: u32,
     base64: u32,
-    upper: u32,
-    lower: u32,
-    digits: u32,
     card: u32,
+    classes: Classes,
 }
 
 /// Calls `found` with each clue, in rising order but for runs, which are told within 16 bytes; ends when
@@ -177,7 +217,7 @@ pub(crate) fn each(text: &[u8], mut found: impl FnMut(usize, Clue) -> bool) {
         {
             return;
         }
-        runs.pass(&masks);
+        runs.before = [masks, runs.before[0]];
         start += 16;
     }
 }
@@ -223,42 +263,33 @@ pub(crate) fn quote_or_escape(text: &[u8], mut start: usize) -> usize {
     end.map_or(text.len(), |end| start + end)
 }
 
-/// What of the two blocks before is needed to see runs, as one mask each, the nearer block in the upper
-/// half.
+/// The two blocks before, which are needed to see runs; the nearer one first.
 #[derive(Default)]
 struct Runs {
-    before: Masks,
+    before: [Masks; 2],
 }
 
 impl Runs {
     /// Whether a run of 20 or more of base64 comes into this block. Where that is text, capitals, small
     /// letters and digits are among it, which is not so of most identifiers.
+    #[cfg_attr(target_arch = "wasm32", target_feature(enable = "simd128"))]
     #[inline]
     fn base64(&self, now: &Masks) -> bool {
+        let [near, far] = &self.before;
         // So long a run crosses a border of blocks.
-        if now.base64 & 1 == 0 {
+        if now.base64 & 1 == 0 || near.base64 & 0x8000 == 0 {
             return false;
         }
         let ahead = (now.base64 ^ 0xffff | 0x1_0000).trailing_zeros();
-        let behind = (!self.before.base64).leading_zeros();
-        if behind == 0 || ahead + behind < SHORTEST {
+        let behind = (!(far.base64 | near.base64 << 16)).leading_zeros();
+        if ahead + behind < SHORTEST {
             return false;
         }
         let (part_before, part) = (u32::MAX << (32 - behind), (1 << ahead) - 1);
-        let has = |before: u32, now: u32| (before & part_before | now & part) != 0;
-        has(self.before.upper, now.upper)
-            && has(self.before.lower, now.lower)
-            && has(self.before.digits, now.digits)
-    }
-
-    #[inline]
-    fn pass(&mut self, now: &Masks) {
-        let shift = |before: &mut u32, now: u32| *before = *before >> 16 | now << 16;
-        shift(&mut self.before.base64, now.base64);
-        shift(&mut self.before.upper, now.upper);
-        shift(&mut self.before.lower, now.lower);
-        shift(&mut self.before.digits, now.digits);
-        self.before.card = now.card;
+        [UPPER, LOWER, DIGITS].into_iter().all(|class| {
+            let before = far.classes.of(class) | near.classes.of(class) << 16;
+            (before & part_before | now.classes.of(class) & part) != 0
+        })
     }
 
     /// Where a run of 13 starts, counted from the block before, if one shows.
@@ -268,7 +299,7 @@ impl Runs {
         if now.card & 0b1001 == 0 {
             return None;
         }
-        let both = self.before.card | now.card << 16;
+        let both = self.before[0].card | now.card << 16;
         let mut run = both & both >> 1;
         run &= run >> 2;
         run &= run >> 4;
@@ -282,8 +313,7 @@ impl Runs {
 #[inline]
 fn masks(block: &Block) -> Masks {
     use core::arch::wasm32::{
-        u8x16_bitmask, u8x16_eq, u8x16_ne, u8x16_shr, u8x16_splat, u8x16_swizzle, v128, v128_and,
-        v128_or,
+        u8x16_eq, u8x16_shr, u8x16_splat, u8x16_swizzle, v128, v128_and, v128_or,
     };
 
     #[target_feature(enable = "simd128")]
@@ -291,12 +321,6 @@ fn masks(block: &Block) -> Masks {
     fn groups(low: v128, high: v128, of: Lookup) -> v128 {
         v128_and(u8x16_swizzle(of.0, low), u8x16_swizzle(of.1, high))
     }
-    #[target_feature(enable = "simd128")]
-    #[inline]
-    fn bits(of: v128) -> u32 {
-        u32::from(u8x16_bitmask(u8x16_ne(of, u8x16_splat(0))))
-    }
-
     let halves = |bytes: v128| (v128_and(bytes, u8x16_splat(15)), u8x16_shr(bytes, 4));
     let bytes = load(block, 0);
     let (low, high) = halves(bytes);
@@ -314,10 +338,8 @@ fn masks(block: &Block) -> Masks {
     Masks {
         points: bits(v128_or(anchors, single)),
         base64: bits(v128_and(class, u8x16_splat(BASE64))),
-        upper: bits(v128_and(class, u8x16_splat(UPPER))),
-        lower: bits(v128_and(class, u8x16_splat(LOWER))),
-        digits: bits(v128_and(class, u8x16_splat(DIGITS))),
         card: bits(v128_and(class, u8x16_splat(CARD))),
+        classes: Classes(class),
     }
 }
 
@@ -408,9 +430,7 @@ fn masks(block: &Block) -> Masks {
         let bit = |set: bool| u32::from(set) << at;
         masks.points |= bit(groups != 0 || matches!(block[at], b'\\' | b'%'));
         masks.base64 |= bit(class & BASE64 != 0);
-        masks.lower |= bit(class & LOWER != 0);
-        masks.digits |= bit(class & DIGITS != 0);
-        masks.upper |= bit(class & UPPER != 0);
+        masks.classes.0[at] = class;
         masks.card |= bit(class & CARD != 0);
     }
     masks

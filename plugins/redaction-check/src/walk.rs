@@ -8,6 +8,9 @@ use crate::{detector::Detector, names, places::Known, scan};
 /// Deeper than the host lets any event be.
 pub(crate) const DEEPEST: usize = 256;
 
+/// Values no deeper than this are skipped as a whole where nothing in them is wanted.
+const SKIPPED: usize = 3;
+
 /// Why a text could not be walked to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
@@ -167,6 +170,9 @@ struct Pair<'a> {
 impl<'a> Walk<'a, '_> {
     fn value(&mut self, around: Around) -> Result<(), Fault> {
         self.space();
+        if self.is_idle(around) && self.skips() {
+            return Ok(());
+        }
         match self.peek() {
             Some(b'{') => self.object(around),
             Some(b'[') => self.array(around),
@@ -175,6 +181,38 @@ impl<'a> Walk<'a, '_> {
                 self.show(span, around.listed, &Pair::default())
             }
         }
+    }
+
+    /// Whether nothing but a hit can make a leaf of a value here wanted. Values deep down are not tried:
+    /// what is skipped in vain is read again.
+    fn is_idle(&self, around: Around) -> bool {
+        (1..=SKIPPED).contains(&self.path.len())
+            && !self.wanted.all
+            && !around.named
+            && around.listed.is_none()
+            && self.wanted.known.is_idle(around.trail)
+    }
+
+    /// Passes an object or an array, unless a hit lies in it.
+    fn skips(&mut self) -> bool {
+        let limit = self.wanted.hits.get(self.next_hit).copied();
+        let limit = limit.unwrap_or(self.text.len());
+        let (mut at, mut depth) = (self.at, 0_usize);
+        while at < limit {
+            match self.text[at] {
+                b'"' => at = string_end(self.text, at + 1),
+                b'{' | b'[' => depth += 1,
+                b'}' | b']' => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            at += 1;
+            if depth == 0 {
+                let is_whole = at <= limit && matches!(self.text[self.at], b'{' | b'[');
+                self.at = if is_whole { at } else { self.at };
+                return is_whole;
+            }
+        }
+        false
     }
 
     fn object(&mut self, around: Around) -> Result<(), Fault> {
@@ -342,14 +380,9 @@ impl<'a> Walk<'a, '_> {
             return Err(Fault::Broken("no string where one must be"));
         }
         let start = self.at + 1;
-        let mut at = scan::quote_or_escape(self.text, start);
-        loop {
-            match self.text.get(at) {
-                Some(b'"') => break,
-                Some(b'\\') => at = scan::quote_or_escape(self.text, at + 2),
-                Some(_) => at += 1,
-                None => return Err(Fault::Broken("a string without an end")),
-            }
+        let at = string_end(self.text, start);
+        if at >= self.text.len() {
+            return Err(Fault::Broken("a string without an end"));
         }
         self.at = at + 1;
         Ok(&self.text[start..at])
@@ -386,6 +419,16 @@ impl<'a> Walk<'a, '_> {
     fn peek(&self) -> Option<u8> {
         self.text.get(self.at).copied()
     }
+}
+
+/// Where the quote stands that ends the string whose inside begins here; the end of the text or beyond
+/// where there is none.
+fn string_end(text: &[u8], start: usize) -> usize {
+    let mut at = scan::quote_or_escape(text, start);
+    while text.get(at) == Some(&b'\\') {
+        at = scan::quote_or_escape(text, at + 2);
+    }
+    at
 }
 
 /// The text of a string as it stands between its quotes, with the escapes resolved. A lone surrogate

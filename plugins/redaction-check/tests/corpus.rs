@@ -1,8 +1,7 @@
 //! The plugin on real events, where they are at hand: every mask is one of those that were looked at, and
-//! none of those is missing. A line of the list is the hash of an event's identifier,
-//! the path, the detector and why it is right; no value
-//! of an event stands in it. `UPDATE_GOLDEN=1` rewrites it, and a detector or a path that nobody has
-//! judged yet fails even then.
+//! none of those is missing. A line of the list is the hash of an event's identifier, the path, the detector
+//! and why it is right; no value of an event stands in it. `UPDATE_GOLDEN=1` rewrites it, and a detector or
+//! a path that nobody has judged yet fails even then.
 
 use std::{env, fs, path::PathBuf};
 
