@@ -114,7 +114,10 @@ pub struct Planted {
 #[must_use]
 pub fn event(kind: Kind, writing: Writing, number: u64) -> Planted {
     let seed = number * 1_000 + kind as u64 * 10 + writing as u64;
-    Author(Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x5deece66d)).write(kind, writing)
+    Author(Dice(
+        seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x0005_deec_e66d,
+    ))
+    .write(kind, writing)
 }
 
 /// The event of this number with nothing in it that is secret.
@@ -381,6 +384,7 @@ impl Author {
         )
     }
 
+    #[allow(clippy::too_many_lines, reason = "one arm a kind, and nothing else")]
     fn value(&mut self, kind: Kind) -> Value {
         let dice = &mut self.0;
         match kind {

@@ -21,8 +21,8 @@ const fn values() -> [u8; 256] {
     let letters = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut values = [NONE; 256];
     let mut at = 0;
-    while at < letters.len() {
-        values[letters[at] as usize] = at as u8;
+    while at < 64 {
+        values[letters[at as usize] as usize] = at;
         at += 1;
     }
     values[b'-' as usize] = 62;
@@ -53,7 +53,7 @@ pub(crate) fn run(text: &[u8], at: usize) -> (usize, usize) {
             _ => break,
         };
         // A line of 60 or more, as encoders break them.
-        if end - line < 60 || !text.get(next).is_some_and(|byte| is_letter(byte)) {
+        if end - line < 60 || !text.get(next).is_some_and(is_letter) {
             break;
         }
         (line, end) = (next, next);
@@ -119,7 +119,7 @@ pub(crate) fn decoded(run: &[u8]) -> Vec<u8> {
         count += 6;
         if count >= 8 {
             count -= 8;
-            let byte = (bits >> count) as u8;
+            let byte = (bits >> count).to_le_bytes()[0];
             if byte != 0 {
                 out.push(byte);
             }

@@ -55,7 +55,7 @@ impl Members {
     }
 }
 
-/// A call without the version of its API, as Lambda and CloudFront write it: `CreateFunction20150331v2`,
+/// A call without the version of its API, as some services write it: `CreateFunction20150331v2`,
 /// `CreateDistribution2020_05_31`.
 fn unversioned(name: &[u8]) -> &[u8] {
     let is_version = |byte: &u8| byte.is_ascii_digit() || matches!(byte, b'_' | b'v');

@@ -115,7 +115,7 @@ pub(crate) fn is_secret(name: &[u8]) -> bool {
     let last = singular.last().copied().unwrap_or_default();
     let may_end = matches!(last, b'd' | b'e' | b't' | b'g' | b'y' | b'n' | b'k');
     (may_end
-        && SECRET_ENDINGS.iter().any(|ending| ends(&ending))
+        && SECRET_ENDINGS.iter().any(ends)
         && !HARMLESS_ENDINGS
             .iter()
             .any(|ending| singular.ends_with(ending.as_bytes())))

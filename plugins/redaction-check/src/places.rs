@@ -27,260 +27,271 @@ const fn place(name: &'static str, path: &'static [&'static str], detector: Dete
 const ISSUED: &[&str] = &["responseElements", "**", "sessionToken"];
 const ENVIRONMENT: &[&str] = &["**", "environment", "variables", "*"];
 
+/// By source, in the order of their names.
+static SOURCES: [(&str, &[Place]); 33] = [
+    (
+        "amplify.amazonaws.com",
+        &[place(
+            "",
+            &["**", "environmentVariables", "*"],
+            EnvironmentVariable,
+        )],
+    ),
+    (
+        "apprunner.amazonaws.com",
+        &[place(
+            "",
+            &["**", "runtimeEnvironmentVariables", "*"],
+            EnvironmentVariable,
+        )],
+    ),
+    (
+        "appsync.amazonaws.com",
+        &[place(
+            "PutGraphqlApiEnvironmentVariables",
+            &["**", "environmentVariables", "*"],
+            EnvironmentVariable,
+        )],
+    ),
+    (
+        "autoscaling.amazonaws.com",
+        &[place(
+            "CreateLaunchConfiguration",
+            &["requestParameters", "userData"],
+            UserData,
+        )],
+    ),
+    (
+        "batch.amazonaws.com",
+        &[place(
+            "",
+            &["**", "environment", "*", "value"],
+            EnvironmentVariable,
+        )],
+    ),
+    (
+        "codebuild.amazonaws.com",
+        &[
+            place(
+                "",
+                &["**", "environmentVariables", "*", "value"],
+                EnvironmentVariable,
+            ),
+            place(
+                "",
+                &["**", "environmentVariablesOverride", "*", "value"],
+                EnvironmentVariable,
+            ),
+        ],
+    ),
+    (
+        "codepipeline.amazonaws.com",
+        &[place(
+            "",
+            &["**", "configuration", "OAuthToken"],
+            KnownPlace,
+        )],
+    ),
+    (
+        "cognito-identity.amazonaws.com",
+        &[place("", ISSUED, IssuedSessionToken)],
+    ),
+    (
+        "deadline.amazonaws.com",
+        &[place("", ISSUED, IssuedSessionToken)],
+    ),
+    (
+        "directconnect.amazonaws.com",
+        &[place("", &["**", "authKey"], KnownPlace)],
+    ),
+    (
+        "ec2.amazonaws.com",
+        &[
+            place("RunInstances", &["requestParameters", "userData"], UserData),
+            place(
+                "ModifyInstanceAttribute",
+                &["requestParameters", "userData", "value"],
+                UserData,
+            ),
+            place(
+                "RequestSpotInstances",
+                &["requestParameters", "**", "userData"],
+                UserData,
+            ),
+            place(
+                "RunScheduledInstances",
+                &["requestParameters", "**", "userData"],
+                UserData,
+            ),
+            place(
+                "CreateLaunchTemplate",
+                &["requestParameters", "**", "userData"],
+                UserData,
+            ),
+            place(
+                "CreateLaunchTemplateVersion",
+                &["requestParameters", "**", "userData"],
+                UserData,
+            ),
+            place(
+                "CreateVpnConnection",
+                &["**", "customerGatewayConfiguration"],
+                KnownPlace,
+            ),
+            place(
+                "ModifyVpnTunnelOptions",
+                &["requestParameters", "**", "preSharedKey"],
+                KnownPlace,
+            ),
+        ],
+    ),
+    (
+        "ecs.amazonaws.com",
+        &[place(
+            "",
+            &["**", "environment", "*", "value"],
+            EnvironmentVariable,
+        )],
+    ),
+    (
+        "eks-auth.amazonaws.com",
+        &[place("", ISSUED, IssuedSessionToken)],
+    ),
+    (
+        "elasticmapreduce.amazonaws.com",
+        &[place(
+            "StartNotebookExecution",
+            &["**", "environmentVariables", "*"],
+            EnvironmentVariable,
+        )],
+    ),
+    (
+        "glue.amazonaws.com",
+        &[place(
+            "",
+            &["**", "connectionProperties", "password"],
+            KnownPlace,
+        )],
+    ),
+    (
+        "greengrass.amazonaws.com",
+        &[place(
+            "",
+            &["**", "environmentVariables", "*"],
+            EnvironmentVariable,
+        )],
+    ),
+    (
+        "iam.amazonaws.com",
+        &[place(
+            "CreateVirtualMFADevice",
+            &["responseElements", "**", "base32StringSeed"],
+            KnownPlace,
+        )],
+    ),
+    (
+        "kms.amazonaws.com",
+        &[place("", &["responseElements", "plaintext"], KnownPlace)],
+    ),
+    (
+        "lakeformation.amazonaws.com",
+        &[place("", ISSUED, IssuedSessionToken)],
+    ),
+    (
+        "lambda-microvms.amazonaws.com",
+        &[place(
+            "",
+            &["**", "environmentVariables", "*"],
+            EnvironmentVariable,
+        )],
+    ),
+    (
+        "lambda.amazonaws.com",
+        &[place("", ENVIRONMENT, EnvironmentVariable)],
+    ),
+    (
+        "lightsail.amazonaws.com",
+        &[
+            place(
+                "CreateContainerServiceDeployment",
+                &["**", "environment", "*"],
+                EnvironmentVariable,
+            ),
+            place("", &["requestParameters", "**", "userData"], UserData),
+        ],
+    ),
+    (
+        "rolesanywhere.amazonaws.com",
+        &[place("CreateSession", ISSUED, IssuedSessionToken)],
+    ),
+    (
+        "s3.amazonaws.com",
+        &[
+            place("CreateSession", ISSUED, IssuedSessionToken),
+            place("GetDataAccess", ISSUED, IssuedSessionToken),
+        ],
+    ),
+    (
+        "s3express.amazonaws.com",
+        &[place("CreateSession", ISSUED, IssuedSessionToken)],
+    ),
+    (
+        "sagemaker.amazonaws.com",
+        &[place("", &["**", "environment", "*"], EnvironmentVariable)],
+    ),
+    (
+        "sns.amazonaws.com",
+        &[place(
+            "VerifySMSSandboxPhoneNumber",
+            &["requestParameters", "oneTimePassword"],
+            KnownPlace,
+        )],
+    ),
+    (
+        "ssm.amazonaws.com",
+        &[
+            place(
+                "StartSession",
+                &["responseElements", "tokenValue"],
+                KnownPlace,
+            ),
+            place("PutParameter", &["requestParameters", "value"], KnownPlace),
+        ],
+    ),
+    (
+        "sso.amazonaws.com",
+        &[place("GetRoleCredentials", ISSUED, IssuedSessionToken)],
+    ),
+    (
+        "sts.amazonaws.com",
+        &[place("", ISSUED, IssuedSessionToken)],
+    ),
+    (
+        "synthetics.amazonaws.com",
+        &[place(
+            "",
+            &["**", "environmentVariables", "*"],
+            EnvironmentVariable,
+        )],
+    ),
+    (
+        "transfer.amazonaws.com",
+        &[place("", &["requestParameters", "hostKey"], KnownPlace)],
+    ),
+    (
+        "wafv2.amazonaws.com",
+        &[place(
+            "CreateAPIKey",
+            &["responseElements", "aPIKey"],
+            KnownPlace,
+        )],
+    ),
+];
+
 fn of_source(source: &[u8]) -> &'static [Place] {
-    match source {
-        b"sts.amazonaws.com" => &const { [place("", ISSUED, IssuedSessionToken)] },
-        b"s3.amazonaws.com" => {
-            &const {
-                [
-                    place("CreateSession", ISSUED, IssuedSessionToken),
-                    place("GetDataAccess", ISSUED, IssuedSessionToken),
-                ]
-            }
-        }
-        b"s3express.amazonaws.com" => {
-            &const { [place("CreateSession", ISSUED, IssuedSessionToken)] }
-        }
-        b"eks-auth.amazonaws.com" => &const { [place("", ISSUED, IssuedSessionToken)] },
-        b"lakeformation.amazonaws.com" => &const { [place("", ISSUED, IssuedSessionToken)] },
-        b"cognito-identity.amazonaws.com" => &const { [place("", ISSUED, IssuedSessionToken)] },
-        b"deadline.amazonaws.com" => &const { [place("", ISSUED, IssuedSessionToken)] },
-        b"rolesanywhere.amazonaws.com" => {
-            &const { [place("CreateSession", ISSUED, IssuedSessionToken)] }
-        }
-        b"sso.amazonaws.com" => {
-            &const { [place("GetRoleCredentials", ISSUED, IssuedSessionToken)] }
-        }
-        b"codebuild.amazonaws.com" => {
-            &const {
-                [
-                    place(
-                        "",
-                        &["**", "environmentVariables", "*", "value"],
-                        EnvironmentVariable,
-                    ),
-                    place(
-                        "",
-                        &["**", "environmentVariablesOverride", "*", "value"],
-                        EnvironmentVariable,
-                    ),
-                ]
-            }
-        }
-        b"lambda.amazonaws.com" => &const { [place("", ENVIRONMENT, EnvironmentVariable)] },
-        b"lightsail.amazonaws.com" => {
-            &const {
-                [
-                    place(
-                        "CreateContainerServiceDeployment",
-                        &["**", "environment", "*"],
-                        EnvironmentVariable,
-                    ),
-                    place("", &["requestParameters", "**", "userData"], UserData),
-                ]
-            }
-        }
-        b"amplify.amazonaws.com" => {
-            &const {
-                [place(
-                    "",
-                    &["**", "environmentVariables", "*"],
-                    EnvironmentVariable,
-                )]
-            }
-        }
-        b"apprunner.amazonaws.com" => {
-            &const {
-                [place(
-                    "",
-                    &["**", "runtimeEnvironmentVariables", "*"],
-                    EnvironmentVariable,
-                )]
-            }
-        }
-        b"appsync.amazonaws.com" => {
-            &const {
-                [place(
-                    "PutGraphqlApiEnvironmentVariables",
-                    &["**", "environmentVariables", "*"],
-                    EnvironmentVariable,
-                )]
-            }
-        }
-        b"synthetics.amazonaws.com" => {
-            &const {
-                [place(
-                    "",
-                    &["**", "environmentVariables", "*"],
-                    EnvironmentVariable,
-                )]
-            }
-        }
-        b"elasticmapreduce.amazonaws.com" => {
-            &const {
-                [place(
-                    "StartNotebookExecution",
-                    &["**", "environmentVariables", "*"],
-                    EnvironmentVariable,
-                )]
-            }
-        }
-        b"ec2.amazonaws.com" => {
-            &const {
-                [
-                    place("RunInstances", &["requestParameters", "userData"], UserData),
-                    place(
-                        "ModifyInstanceAttribute",
-                        &["requestParameters", "userData", "value"],
-                        UserData,
-                    ),
-                    place(
-                        "RequestSpotInstances",
-                        &["requestParameters", "**", "userData"],
-                        UserData,
-                    ),
-                    place(
-                        "RunScheduledInstances",
-                        &["requestParameters", "**", "userData"],
-                        UserData,
-                    ),
-                    place(
-                        "CreateLaunchTemplate",
-                        &["requestParameters", "**", "userData"],
-                        UserData,
-                    ),
-                    place(
-                        "CreateLaunchTemplateVersion",
-                        &["requestParameters", "**", "userData"],
-                        UserData,
-                    ),
-                    place(
-                        "CreateVpnConnection",
-                        &["**", "customerGatewayConfiguration"],
-                        KnownPlace,
-                    ),
-                    place(
-                        "ModifyVpnTunnelOptions",
-                        &["requestParameters", "**", "preSharedKey"],
-                        KnownPlace,
-                    ),
-                ]
-            }
-        }
-        b"autoscaling.amazonaws.com" => {
-            &const {
-                [place(
-                    "CreateLaunchConfiguration",
-                    &["requestParameters", "userData"],
-                    UserData,
-                )]
-            }
-        }
-        b"directconnect.amazonaws.com" => &const { [place("", &["**", "authKey"], KnownPlace)] },
-        b"ssm.amazonaws.com" => {
-            &const {
-                [
-                    place(
-                        "StartSession",
-                        &["responseElements", "tokenValue"],
-                        KnownPlace,
-                    ),
-                    place("PutParameter", &["requestParameters", "value"], KnownPlace),
-                ]
-            }
-        }
-        b"kms.amazonaws.com" => {
-            &const { [place("", &["responseElements", "plaintext"], KnownPlace)] }
-        }
-        b"iam.amazonaws.com" => {
-            &const {
-                [place(
-                    "CreateVirtualMFADevice",
-                    &["responseElements", "**", "base32StringSeed"],
-                    KnownPlace,
-                )]
-            }
-        }
-        b"transfer.amazonaws.com" => {
-            &const { [place("", &["requestParameters", "hostKey"], KnownPlace)] }
-        }
-        b"lambda-microvms.amazonaws.com" => {
-            &const {
-                [place(
-                    "",
-                    &["**", "environmentVariables", "*"],
-                    EnvironmentVariable,
-                )]
-            }
-        }
-        b"greengrass.amazonaws.com" => {
-            &const {
-                [place(
-                    "",
-                    &["**", "environmentVariables", "*"],
-                    EnvironmentVariable,
-                )]
-            }
-        }
-        b"sagemaker.amazonaws.com" => {
-            &const { [place("", &["**", "environment", "*"], EnvironmentVariable)] }
-        }
-        b"batch.amazonaws.com" => {
-            &const {
-                [place(
-                    "",
-                    &["**", "environment", "*", "value"],
-                    EnvironmentVariable,
-                )]
-            }
-        }
-        b"ecs.amazonaws.com" => {
-            &const {
-                [place(
-                    "",
-                    &["**", "environment", "*", "value"],
-                    EnvironmentVariable,
-                )]
-            }
-        }
-        b"glue.amazonaws.com" => {
-            &const {
-                [place(
-                    "",
-                    &["**", "connectionProperties", "password"],
-                    KnownPlace,
-                )]
-            }
-        }
-        b"wafv2.amazonaws.com" => {
-            &const {
-                [place(
-                    "CreateAPIKey",
-                    &["responseElements", "aPIKey"],
-                    KnownPlace,
-                )]
-            }
-        }
-        b"sns.amazonaws.com" => {
-            &const {
-                [place(
-                    "VerifySMSSandboxPhoneNumber",
-                    &["requestParameters", "oneTimePassword"],
-                    KnownPlace,
-                )]
-            }
-        }
-        b"codepipeline.amazonaws.com" => {
-            &const {
-                [place(
-                    "",
-                    &["**", "configuration", "OAuthToken"],
-                    KnownPlace,
-                )]
-            }
-        }
-        _ => &[],
-    }
+    SOURCES
+        .binary_search_by(|(name, _)| name.as_bytes().cmp(source))
+        .map_or(&[], |at| SOURCES[at].1)
 }
 
 /// What is known of the places of one call.
@@ -384,6 +395,11 @@ mod tests {
             })
             .collect();
         Known::of(source.as_bytes(), name.as_bytes()).at(&path)
+    }
+
+    #[test]
+    fn sources_are_in_order() {
+        assert!(SOURCES.is_sorted_by_key(|(name, _)| name));
     }
 
     #[test]

@@ -37,38 +37,6 @@ impl<'e> Search<'e> {
         }
     }
 
-    /// Positions in JSON that need a closer look, rising.
-    pub(crate) fn hits(&self, json: &[u8]) -> Vec<usize> {
-        let mut hits = Vec::new();
-        let mut values = Values::new(json);
-        // Runs are judged once.
-        let mut judged = 0;
-        scan::each(json, |at, clue| {
-            let is_hit = match clue {
-                Clue::Base64 if at < judged => false,
-                Clue::Base64 => {
-                    let (start, end) = base64::run(json, at);
-                    judged = end;
-                    is_run_hit(json, start, end)
-                }
-                _ => is_hit(json, &mut values, at, clue),
-            };
-            if is_hit {
-                // A run of digits may begin with the blanks before its leaf.
-                hits.push(match clue {
-                    Clue::Digits => at + digits_after(json, at),
-                    _ => at,
-                });
-            }
-            false
-        });
-        // Runs are told up to 16 bytes late.
-        if !hits.is_sorted() {
-            hits.sort_unstable();
-        }
-        hits
-    }
-
     /// What kind of secret a leaf is.
     pub(crate) fn leaf(&mut self, leaf: &Leaf<'_, '_>) -> Option<Detector> {
         self.leaf_at(leaf, 0)
@@ -190,7 +158,7 @@ impl<'e> Search<'e> {
         if !matches!(start, b'{' | b'[') {
             return None;
         }
-        let hits = self.hits(text);
+        let hits = hits(text);
         if hits.is_empty() {
             return None;
         }
@@ -220,6 +188,38 @@ impl<'e> Search<'e> {
         self.left = self.left.saturating_sub(bytes);
         enough
     }
+}
+
+/// Positions in JSON that need a closer look, rising.
+pub(crate) fn hits(json: &[u8]) -> Vec<usize> {
+    let mut hits = Vec::new();
+    let mut values = Values::new(json);
+    // Runs are judged once.
+    let mut judged = 0;
+    scan::each(json, |at, clue| {
+        let is_hit = match clue {
+            Clue::Base64 if at < judged => false,
+            Clue::Base64 => {
+                let (start, end) = base64::run(json, at);
+                judged = end;
+                is_run_hit(json, start, end)
+            }
+            _ => is_hit(json, &mut values, at, clue),
+        };
+        if is_hit {
+            // A run of digits may begin with the blanks before its leaf.
+            hits.push(match clue {
+                Clue::Digits => at + digits_after(json, at),
+                _ => at,
+            });
+        }
+        false
+    });
+    // Runs are told up to 16 bytes late.
+    if !hits.is_sorted() {
+        hits.sort_unstable();
+    }
+    hits
 }
 
 /// Whether a clue in JSON is worth a closer look.
@@ -327,15 +327,12 @@ fn unpercented(text: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     let mut at = 0;
     while let Some(&byte) = text.get(at) {
-        match percent(text, at).filter(|_| byte == b'%') {
-            Some(decoded) => {
-                out.push(decoded);
-                at += 3;
-            }
-            None => {
-                out.push(byte);
-                at += 1;
-            }
+        if let Some(decoded) = percent(text, at).filter(|_| byte == b'%') {
+            out.push(decoded);
+            at += 3;
+        } else {
+            out.push(byte);
+            at += 1;
         }
     }
     out

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use crate::{
     detector::Detector,
     places::Known,
-    search::Search,
+    search::{self, Search},
     walk::{self, Seen, Wanted},
 };
 
@@ -33,7 +33,7 @@ pub(crate) enum Failure {
 pub(crate) fn of(event: &[u8], source: &[u8], name: &[u8]) -> Result<Vec<Found>, Failure> {
     let known = Known::of(source, name);
     let mut search = Search::new(event.len(), source);
-    let hits = search.hits(event);
+    let hits = search::hits(event);
     if hits.is_empty() && !known.is_in(event) {
         return Ok(Vec::new());
     }
@@ -112,6 +112,113 @@ mod tests {
                 assert_eq!(detectors(&event).len(), 1, "{event}");
             }
         }
+    }
+
+    /// Numbers that follow from the one before.
+    struct Dice(u64);
+
+    impl Dice {
+        fn roll(&mut self, below: usize) -> usize {
+            self.0 = self
+                .0
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            usize::try_from(self.0 >> 40).unwrap() % below
+        }
+
+        fn of<'a>(&mut self, list: &[&'a str]) -> &'a str {
+            list[self.roll(list.len())]
+        }
+
+        /// A value of any shape, with what is near to secrets in it.
+        fn value(&mut self, depth: usize) -> String {
+            match self.roll(if depth == 0 { 3 } else { 6 }) {
+                0..3 => self.text(),
+                3 => {
+                    let items: Vec<_> = (0..self.roll(4)).map(|_| self.value(depth - 1)).collect();
+                    format!("[{}]", items.join(","))
+                }
+                _ => {
+                    let items: Vec<_> = (0..self.roll(5))
+                        .map(|_| format!("{} :{}", self.name(), self.value(depth - 1)))
+                        .collect();
+                    format!("{{{}}}", items.join(" ,"))
+                }
+            }
+        }
+
+        fn name(&mut self) -> String {
+            let names = [
+                "name",
+                "Value",
+                "key",
+                "password",
+                "api_key",
+                "p\\u0061ssword",
+                "note",
+                "nextToken",
+                "arn",
+                "",
+                "tokens",
+                "Authorization",
+                "n\\u0061me",
+                "type",
+                "secretArn",
+            ];
+            format!("\"{}\"", self.of(&names))
+        }
+
+        fn text(&mut self) -> String {
+            let parts = [
+                "ghp_0123456789abcdefghijABCDEFGHIJ012345",
+                "correct-horse1",
+                "password=",
+                "DB_PASSWORD",
+                "\\\"",
+                "\\n",
+                "://u:p4ss@h",
+                "AKIAIOSFODNN7EXAMPLE",
+                "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEK3Y",
+                "cGFzc3dvcmQ9aHVudGVyMjI",
+                "%70assword%3D",
+                "4111111111111111",
+                " ",
+                ":",
+                "/",
+                "{",
+                "Bearer ",
+                "\\u0041",
+                "hunter22",
+                "-",
+                "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln",
+                "PARAMETER_STORE",
+                "x",
+            ];
+            let count = self.roll(4);
+            let text: String = (0..count).map(|_| self.of(&parts)).collect();
+            format!("\"{text}\"")
+        }
+    }
+
+    #[test]
+    fn the_scan_spares_no_leaf_of_any_event_that_the_walk_would_mask() {
+        let mut dice = Dice(1);
+        let mut masked = 0;
+        for _ in 0..20_000 {
+            let event = format!("{{\"a\":{},\"b\":{}}}", dice.value(3), dice.value(2));
+            let Ok(expected) = exhaustive(event.as_bytes()) else {
+                continue;
+            };
+            let found = of(event.as_bytes(), b"x.amazonaws.com", b"Y").unwrap();
+            masked += found.len();
+            for one in &expected {
+                assert!(
+                    found.iter().any(|other| other.path == one.path),
+                    "{one:?} in {event}"
+                );
+            }
+        }
+        assert!(masked > 5_000, "{masked}");
     }
 
     #[test]

@@ -204,12 +204,12 @@ pub(crate) fn is_assigned(text: &[u8], start: usize, end: usize) -> bool {
     match sign {
         // An ARN has colons without a blank; `password:` has one, or a quote.
         b':' => {
-            let quoted = quotes > 0
+            let is_quoted = quotes > 0
                 || after
                     .iter()
                     .find(|&&byte| byte != b' ')
                     .is_some_and(|byte| b"\"'\\".contains(byte));
-            (quoted || after.starts_with(b" ")) && is_value(after, !quoted)
+            (is_quoted || after.starts_with(b" ")) && is_value(after, !is_quoted)
         }
         b'>' => text[..start].ends_with(b"<") && is_value(after, false),
         _ => is_value(after, false),
@@ -219,12 +219,6 @@ pub(crate) fn is_assigned(text: &[u8], start: usize, end: usize) -> bool {
 /// Whether what is given can be a secret. Prose has colons too ("invalid token: expired"); there it must
 /// have a digit.
 fn is_value(after: &[u8], in_prose: bool) -> bool {
-    let after = &after[..after.len().min(LONGEST_VALUE)];
-    let start = run(after, |byte| matches!(byte, b' ' | b'"' | b'\'' | b'\\'));
-    let value = &after[start..];
-    let value = &value[..run(value, |byte| {
-        !byte.is_ascii_whitespace() && !b"\"',;&)<\\".contains(&byte)
-    })];
     const SCHEMES: [&[u8]; 7] = [
         b"Bearer",
         b"Basic",
@@ -234,6 +228,12 @@ fn is_value(after: &[u8], in_prose: bool) -> bool {
         b"SSWS",
         b"Negotiate",
     ];
+    let after = &after[..after.len().min(LONGEST_VALUE)];
+    let start = run(after, |byte| matches!(byte, b' ' | b'"' | b'\'' | b'\\'));
+    let value = &after[start..];
+    let value = &value[..run(value, |byte| {
+        !byte.is_ascii_whitespace() && !b"\"',;&)<\\".contains(&byte)
+    })];
     let scheme = SCHEMES
         .iter()
         .any(|scheme| value.eq_ignore_ascii_case(scheme));
