@@ -204,7 +204,7 @@ mod tests {
     fn the_scan_spares_no_leaf_of_any_event_that_the_walk_would_mask() {
         let mut dice = Dice(1);
         let mut masked = 0;
-        for _ in 0..20_000 {
+        for _ in 0..4_000 {
             let event = format!("{{\"a\":{},\"b\":{}}}", dice.value(3), dice.value(2));
             let Ok(expected) = exhaustive(event.as_bytes()) else {
                 continue;
@@ -218,7 +218,7 @@ mod tests {
                 );
             }
         }
-        assert!(masked > 5_000, "{masked}");
+        assert!(masked > 1_000, "{masked}");
     }
 
     #[test]
