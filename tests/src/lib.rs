@@ -5,6 +5,7 @@ pub mod aws;
 pub mod crafted;
 pub mod host;
 pub mod logs;
+pub mod planted;
 pub mod process;
 pub mod servers;
 pub mod shelf;

@@ -12,14 +12,10 @@ pub(crate) enum Detector {
     PresignedUrl,
     PrivateKey,
     Jwt,
-    GithubToken,
-    GitlabToken,
-    SlackToken,
-    StripeKey,
-    GoogleKey,
-    NpmToken,
-    PypiToken,
+    /// A token that can be told by how it begins, by its kind.
+    Provider(&'static str),
     UrlPassword,
+    CardNumber,
     /// `password=…` within a text.
     Assignment,
     /// A member (or a name and value pair) named like a secret.
@@ -28,6 +24,10 @@ pub(crate) enum Detector {
     UserData,
     /// A place known to hold secrets, of no special kind.
     KnownPlace,
+    /// A member that AWS's own model calls sensitive, though no secret.
+    SensitiveMember,
+    /// Text wrapped too often, or too much of it, to be searched; it may hold anything.
+    Unsearched,
 }
 
 impl Detector {
@@ -40,41 +40,32 @@ impl Detector {
             Self::PresignedUrl => "presigned-url",
             Self::PrivateKey => "private-key",
             Self::Jwt => "jwt",
-            Self::GithubToken => "github-token",
-            Self::GitlabToken => "gitlab-token",
-            Self::SlackToken => "slack-token",
-            Self::StripeKey => "stripe-key",
-            Self::GoogleKey => "google-api-key",
-            Self::NpmToken => "npm-token",
-            Self::PypiToken => "pypi-token",
+            Self::Provider(kind) => kind,
             Self::UrlPassword => "url-password",
+            Self::CardNumber => "card-number",
             Self::Assignment => "secret-assignment",
             Self::NamedSecret => "named-secret",
             Self::EnvironmentVariable => "environment-variable",
             Self::UserData => "user-data",
             Self::KnownPlace => "known-place",
+            Self::SensitiveMember => "sensitive-member",
+            Self::Unsearched => "unsearched",
         }
     }
 
     /// How bad it is; nothing where it is routine and only masked.
     pub(crate) fn severity(self) -> Option<Severity> {
         match self {
-            Self::IssuedSessionToken => None,
-            Self::AwsSecretKey
-            | Self::PrivateKey
-            | Self::GithubToken
-            | Self::GitlabToken
-            | Self::StripeKey
-            | Self::NpmToken
-            | Self::PypiToken => Some(Severity::High),
+            Self::IssuedSessionToken | Self::SensitiveMember => None,
+            Self::AwsSecretKey | Self::PrivateKey | Self::Provider(_) => Some(Severity::High),
             Self::AwsSessionToken
             | Self::PresignedUrl
             | Self::Jwt
-            | Self::SlackToken
-            | Self::GoogleKey
             | Self::UrlPassword
+            | Self::CardNumber
             | Self::Assignment
-            | Self::NamedSecret => Some(Severity::Medium),
+            | Self::NamedSecret
+            | Self::Unsearched => Some(Severity::Medium),
             Self::EnvironmentVariable | Self::UserData | Self::KnownPlace => Some(Severity::Low),
         }
     }

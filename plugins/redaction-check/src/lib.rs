@@ -1,32 +1,62 @@
 //! `redaction-check`: secrets in events, by where they stand and by what they look like.
 //!
-//! Most events have none, so each is first searched for anchors, three bytes that every known kind of
-//! secret or telling name has in it (`anchors`). Only an event with an anchor that holds up, or from
-//! a call in the table of places (`places`), is walked leaf by leaf (`walk`), where names
-//! (`names`) and values (`values`) decide. The walk alone masks; the search can only spare it.
+//! Most events have none, so each is first searched for clues (`scan`): three bytes that every known kind
+//! of secret or telling name has in it, and what can hide one. Only an event with a clue that holds up
+//! (`search`), or from a call in the tables of places (`places`, `members`), is walked (`walk`), and only
+//! the leaves that a clue points at are looked into, through JSON in strings, base64 and percent signs.
+//! There names (`names`) and values (`values`, `tokens`, `cards`) decide.
 //!
 //! What AWS has masked already, and the host's own marker, are left as they are. A finding says where
 //! and what kind, never what.
 
-mod anchors;
+mod base64;
+mod cards;
 mod detector;
+mod members;
 mod names;
 mod places;
+mod report;
+mod scan;
+mod search;
 mod secrets;
+mod tokens;
 mod values;
 mod walk;
 
-use detector::Detector;
-use secrets::Found;
-use sluicegate_plugin::{Batch, Field, Finding, Output, Process, Row, plugin};
+use report::Report;
+use secrets::Failure;
+use sluicegate_plugin::{Batch, Field, Output, Process, Row, configuration, plugin};
 
-/// Matches within so many seconds of event time are one finding.
-const WINDOW_S: u32 = 3600;
+/// What becomes of a secret that was found.
+#[configuration]
+#[derive(Copy, Default, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// The host's marker takes its place.
+    #[default]
+    Mask,
+    /// It stays, and is told as a finding.
+    Report,
+    /// Nothing of the event leaves.
+    Block,
+}
+
+/// Configuration.
+#[configuration]
+#[derive(Copy, Default)]
+#[serde(default)]
+pub struct Config {
+    /// What becomes of a secret: `mask` puts the host's marker in its place, `report` leaves it and tells
+    /// a finding, `block` withholds the event from every sink and keeps a reference to it.
+    mode: Mode,
+}
 
 /// The plugin with the fields it reads.
 #[plugin(redact)]
 #[derive(Debug)]
 pub struct RedactionCheck {
+    #[config]
+    config: Config,
     #[field("")]
     event: Field,
     #[field("/eventSource")]
@@ -46,11 +76,24 @@ pub struct RedactionCheck {
 impl Process for RedactionCheck {
     fn process(&self, batch: &Batch<'_>, out: &mut Output) -> Result<(), String> {
         for row in batch.rows() {
-            let (event, source) = (row.bytes(self.event), row.bytes(self.source));
-            if places::any(event, source, row.bytes(self.name)) || anchors::any(event) {
-                let found = secrets::of(event, source, row.bytes(self.name))
-                    .map_err(|error| format!("event {}: {error}", row.index()))?;
-                self.report(row, found, out);
+            let (source, name) = (row.bytes(self.source), row.bytes(self.name));
+            let found = match secrets::of(row.bytes(self.event), source, name) {
+                Ok(found) => found,
+                Err(Failure::Unreadable(what)) => {
+                    return Err(format!("event {}: {what}", row.index()));
+                }
+                Err(Failure::InName(detector)) => {
+                    report::withhold(row, detector, "a member's name", out);
+                    continue;
+                }
+            };
+            if !found.is_empty() {
+                let report = Report {
+                    mode: self.config.mode,
+                    principal: self.principal(row),
+                    call: row.str(self.name).unwrap_or("unknown"),
+                };
+                report.write(row, &found, out);
             }
         }
         Ok(())
@@ -58,34 +101,6 @@ impl Process for RedactionCheck {
 }
 
 impl RedactionCheck {
-    fn report(&self, row: Row<'_>, found: Vec<Found>, out: &mut Output) {
-        let mut told: Vec<Detector> = Vec::new();
-        for Found { path, detector } in found {
-            out.mask(row, &path, detector.name());
-            if detector.severity().is_some() && !told.contains(&detector) {
-                told.push(detector);
-                self.tell(row, &path, detector, out);
-            }
-        }
-    }
-
-    fn tell(&self, row: Row<'_>, path: &str, detector: Detector, out: &mut Output) {
-        let Some(severity) = detector.severity() else {
-            return;
-        };
-        let finding = Finding::new("secret-in-event", "A secret stands in a CloudTrail event", severity)
-            .description("An event carried what looks like a secret. It was masked here; it stands in clear in the trail's bucket and should be replaced.")
-            .entity(self.principal(row))
-            .entity(row.str(self.name).unwrap_or("unknown"))
-            .entity(detector.name())
-            .window_s(WINDOW_S)
-            .attribute("detector", detector.name())
-            .attribute("path", path)
-            .attribute("technique", "T1552")
-            .attribute("types", "Sensitive Data Identifications/Passwords/CloudTrail");
-        out.find(row, finding);
-    }
-
     fn principal<'a>(&self, row: Row<'a>) -> &'a str {
         let all = [self.issuer, self.arn, self.account, self.recipient];
         let mut present = all.into_iter().filter_map(|field| row.str(field));

@@ -1,11 +1,12 @@
 //! The secrets of one event: what the walk finds by place, by name and by value.
 
-use std::borrow::Cow;
+use std::collections::HashSet;
 
 use crate::{
     detector::Detector,
-    names, places, values,
-    walk::{self, Leaf, Step},
+    places::Known,
+    search::{self, Search},
+    walk::{self, Seen, Wanted},
 };
 
 /// One leaf to mask.
@@ -16,142 +17,86 @@ pub(crate) struct Found {
     pub(crate) detector: Detector,
 }
 
+/// What is wrong with an event that cannot be cleaned.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// It cannot be read.
+    Unreadable(&'static str),
+    /// A secret is part of a name, and names cannot be masked.
+    InName(Detector),
+}
+
 /// All leaves of an event that are or contain a secret; each path once.
 ///
 /// # Errors
-/// When the event is not JSON or nested too deep.
-pub(crate) fn of(event: &[u8], source: &[u8], name: &[u8]) -> Result<Vec<Found>, &'static str> {
+/// When the event is not JSON or nested too deep, or a name in it is a secret.
+pub(crate) fn of(event: &[u8], source: &[u8], name: &[u8]) -> Result<Vec<Found>, Failure> {
+    let known = Known::of(source, name);
+    let mut search = Search::new(event.len(), source);
+    let hits = search::hits(event);
+    if hits.is_empty() && !known.is_in(event) {
+        return Ok(Vec::new());
+    }
+    let wanted = Wanted {
+        hits: &hits,
+        all: false,
+        known,
+    };
+    walked(event, wanted, &mut search)
+}
+
+fn walked(
+    event: &[u8],
+    wanted: Wanted<'_>,
+    search: &mut Search<'_>,
+) -> Result<Vec<Found>, Failure> {
     let mut found: Vec<Found> = Vec::new();
-    let known = places::has(source, name);
-    walk::leaves(event, &mut |leaf| {
-        let place = if known {
-            by_place(leaf, source, name)
-        } else {
-            None
-        };
-        let Some(detector) = place.or_else(|| in_leaf(leaf, source, true)) else {
-            return;
-        };
-        let path = walk::pointer(leaf.path);
-        if !found.iter().any(|other| other.path == path) {
-            found.push(Found { path, detector });
+    let mut paths = HashSet::new();
+    let mut in_name = None;
+    let walked = walk::leaves(event, wanted, &mut |seen| {
+        match seen {
+            Seen::Name(name) => in_name = search.name(name),
+            Seen::Leaf(leaf) => {
+                if let Some(detector) = search.leaf(leaf) {
+                    let path = walk::pointer(leaf.path);
+                    if paths.insert(path.clone()) {
+                        found.push(Found { path, detector });
+                    }
+                }
+            }
         }
-    })?;
-    Ok(found)
-}
-
-fn by_place(leaf: &Leaf<'_, '_>, source: &[u8], name: &[u8]) -> Option<Detector> {
-    let path: Vec<Cow<'_, [u8]>> = leaf.path.iter().map(segment).collect();
-    let path: Vec<&[u8]> = path.iter().map(AsRef::as_ref).collect();
-    let detector = places::at(source, name, &path)?;
-    let value = walk::unescape(leaf.raw);
-    let reference = detector == Detector::EnvironmentVariable && is_reference(leaf);
-    let trivial = value.is_empty() || names::is_marker(&value) || value.starts_with(b"arn:");
-    if trivial || reference {
-        None
-    } else {
-        Some(detector)
-    }
-}
-
-fn segment<'a>(step: &Step<'a>) -> Cow<'a, [u8]> {
-    match step {
-        Step::Name(name) => walk::unescape(name),
-        Step::Index(index) => Cow::Owned(index.to_string().into_bytes()),
-    }
-}
-
-/// Whether a variable names the place of its value in place of the value.
-fn is_reference(leaf: &Leaf<'_, '_>) -> bool {
-    let kept = |value: &[u8]| matches!(value, b"PARAMETER_STORE" | b"SECRETS_MANAGER");
-    walk::members(leaf.around)
-        .iter()
-        .any(|(name, value)| *name == b"type" && kept(value))
-}
-
-/// By name and by value; `deeper` also in JSON that the leaf holds as text.
-fn in_leaf(leaf: &Leaf<'_, '_>, source: &[u8], deeper: bool) -> Option<Detector> {
-    let value = walk::unescape(leaf.raw);
-    if names::is_marker(&value) {
-        return None;
-    }
-    values::detect(&value)
-        .or_else(|| {
-            if is_named(leaf, source, &value) {
-                Some(Detector::NamedSecret)
-            } else {
-                None
-            }
-        })
-        .or_else(|| {
-            if deeper {
-                in_text(&value, source)
-            } else {
-                None
-            }
-        })
-}
-
-/// One level of JSON within a string.
-fn in_text(value: &[u8], source: &[u8]) -> Option<Detector> {
-    let start = value.iter().find(|byte| !byte.is_ascii_whitespace())?;
-    if !matches!(start, b'{' | b'[') {
-        return None;
-    }
-    let mut found = None;
-    // What turns out to be cut off, or no JSON at all, may still have shown a secret.
-    let _ = walk::leaves(value, &mut |leaf| {
-        found = found.or_else(|| in_leaf(leaf, source, false));
+        in_name.is_some()
     });
-    found
-}
-
-fn is_named(leaf: &Leaf<'_, '_>, source: &[u8], value: &[u8]) -> bool {
-    // API Gateway calls the identifier of a key apiKey.
-    let Some(Step::Name(name)) = leaf
-        .path
-        .iter()
-        .rev()
-        .find(|step| matches!(step, Step::Name(_)))
-    else {
-        return false;
-    };
-    let name = walk::unescape(name);
-    let identifier = source == b"apigateway.amazonaws.com" && name.eq_ignore_ascii_case(b"apiKey");
-    let named = names::is_secret(&name) && !identifier;
-    (named || (is_value(&name) && is_pair_of_secret(leaf))) && names::may_be_secret(value)
-}
-
-fn is_value(name: &[u8]) -> bool {
-    name.eq_ignore_ascii_case(b"value") || name.eq_ignore_ascii_case(b"parameterValue")
-}
-
-/// Whether the object is a pair of a telling name and a value: `{"name":"DB_PASSWORD","value":"…"}`.
-fn is_pair_of_secret(leaf: &Leaf<'_, '_>) -> bool {
-    let names_it = |name: &[u8]| {
-        [&b"name"[..], b"key", b"parameterKey"]
-            .iter()
-            .any(|word| name.eq_ignore_ascii_case(word))
-    };
-    let mut members = walk::members(leaf.around).into_iter();
-    members.any(|(name, value)| names_it(name) && names::is_secret(&walk::unescape(value)))
-        && !is_reference(leaf)
+    match (in_name, walked) {
+        (Some(detector), _) => Err(Failure::InName(detector)),
+        (None, Ok(())) => Ok(found),
+        (None, Err(fault)) => Err(Failure::Unreadable(fault.text())),
+    }
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
-    use crate::anchors;
 
     fn detectors(event: &str) -> Vec<Detector> {
         let found = of(event.as_bytes(), b"x.amazonaws.com", b"Y").unwrap();
         found.into_iter().map(|found| found.detector).collect()
     }
 
-    /// Where the walk finds something, the search must not spare the event.
+    /// What the walk would find if it looked at every leaf.
+    pub(super) fn exhaustive(event: &[u8]) -> Result<Vec<Found>, Failure> {
+        let mut search = Search::new(event.len(), b"x.amazonaws.com");
+        let wanted = Wanted {
+            hits: &[],
+            all: true,
+            known: Known::nothing(),
+        };
+        walked(event, wanted, &mut search)
+    }
+
     #[test]
-    fn the_search_never_spares_an_event_that_the_walk_would_mask() {
+    fn the_scan_spares_no_leaf_that_the_walk_would_mask() {
         let values = crate::values::samples()
             .into_iter()
             .map(|(_, text)| text.replace('\n', "\\n"));
@@ -164,9 +109,116 @@ mod tests {
             assert_eq!(detectors(&event).len(), 1, "{event}");
             for shift in 0..17 {
                 let event = format!("{}{event}", " ".repeat(shift));
-                assert!(anchors::any(event.as_bytes()), "{event}");
+                assert_eq!(detectors(&event).len(), 1, "{event}");
             }
         }
+    }
+
+    /// Numbers that follow from the one before.
+    struct Dice(u64);
+
+    impl Dice {
+        fn roll(&mut self, below: usize) -> usize {
+            self.0 = self
+                .0
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            usize::try_from(self.0 >> 40).unwrap() % below
+        }
+
+        fn of<'a>(&mut self, list: &[&'a str]) -> &'a str {
+            list[self.roll(list.len())]
+        }
+
+        /// A value of any shape, with what is near to secrets in it.
+        fn value(&mut self, depth: usize) -> String {
+            match self.roll(if depth == 0 { 3 } else { 6 }) {
+                0..3 => self.text(),
+                3 => {
+                    let items: Vec<_> = (0..self.roll(4)).map(|_| self.value(depth - 1)).collect();
+                    format!("[{}]", items.join(","))
+                }
+                _ => {
+                    let items: Vec<_> = (0..self.roll(5))
+                        .map(|_| format!("{} :{}", self.name(), self.value(depth - 1)))
+                        .collect();
+                    format!("{{{}}}", items.join(" ,"))
+                }
+            }
+        }
+
+        fn name(&mut self) -> String {
+            let names = [
+                "name",
+                "Value",
+                "key",
+                "password",
+                "api_key",
+                "p\\u0061ssword",
+                "note",
+                "nextToken",
+                "arn",
+                "",
+                "tokens",
+                "Authorization",
+                "n\\u0061me",
+                "type",
+                "secretArn",
+            ];
+            format!("\"{}\"", self.of(&names))
+        }
+
+        fn text(&mut self) -> String {
+            let parts = [
+                "ghp_0123456789abcdefghijABCDEFGHIJ012345",
+                "correct-horse1",
+                "password=",
+                "DB_PASSWORD",
+                "\\\"",
+                "\\n",
+                "://u:p4ss@h",
+                "AKIAIOSFODNN7EXAMPLE",
+                "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEK3Y",
+                "cGFzc3dvcmQ9aHVudGVyMjI",
+                "%70assword%3D",
+                "4111111111111111",
+                " ",
+                ":",
+                "/",
+                "{",
+                "Bearer ",
+                "\\u0041",
+                "hunter22",
+                "-",
+                "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln",
+                "PARAMETER_STORE",
+                "x",
+            ];
+            let count = self.roll(4);
+            let text: String = (0..count).map(|_| self.of(&parts)).collect();
+            format!("\"{text}\"")
+        }
+    }
+
+    #[test]
+    fn the_scan_spares_no_leaf_of_any_event_that_the_walk_would_mask() {
+        let mut dice = Dice(1);
+        let mut masked = 0;
+        for _ in 0..4_000 {
+            let event = format!("{{\"a\":{},\"b\":{}}}", dice.value(3), dice.value(2));
+            let Ok(expected) = exhaustive(event.as_bytes()) else {
+                continue;
+            };
+            let found = of(event.as_bytes(), b"x.amazonaws.com", b"Y").unwrap();
+            masked += found.len();
+            for one in &expected {
+                assert!(
+                    found.iter().any(|other| other.path == one.path),
+                    "{one:?} in {event}"
+                );
+            }
+        }
+        assert!(masked > 1_000, "{masked}");
     }
 
     #[test]
@@ -178,7 +230,17 @@ mod tests {
     }
 
     #[test]
-    fn numbers_under_telling_names_are_left_alone() {
-        assert!(detectors(r#"{"password":12345678,"token":true}"#).is_empty());
+    fn numbers_under_telling_names_are_secrets_when_they_are_long() {
+        assert_eq!(
+            detectors(r#"{"password":12345678,"token":true,"pwd":60}"#).len(),
+            1
+        );
+    }
+
+    #[test]
+    fn a_name_that_is_a_secret_is_a_failure() {
+        let event = format!(r#"{{"tags":{{"glpat-{}":"x"}}}}"#, "Ab1".repeat(8));
+        let failure = of(event.as_bytes(), b"x.amazonaws.com", b"Y").unwrap_err();
+        assert_eq!(failure, Failure::InName(Detector::Provider("gitlab-token")));
     }
 }

@@ -91,7 +91,7 @@ fn a_pair_of_a_telling_name_and_a_value_is_masked_in_either_order() {
             r#""requestParameters":{{"containerDefinitions":[{{"environment":[{pair}]}}]}}"#
         );
         let expected = "/requestParameters/containerDefinitions/0/environment/0/value named-secret";
-        assert_eq!(masks("ecs", "RegisterTaskDefinition", &more), [expected]);
+        assert_eq!(masks("example", "RegisterTask", &more), [expected]);
     }
 }
 
@@ -186,4 +186,39 @@ fn ordinary_values_are_left_alone() {
         "additionalEventData":{"x-amz-id-2":"6YyGGLKZXYf3vfASwZOXeSfV+THvl/YamrZ0rtLHzpt4vyqnkTLB3n1KJb2VdOujH+dvCFs2gbAH0hMUI3+0tw=="},
         "responseElements":{"accessKey":{"accessKeyId":"AKIAIOSFODNN7EXAMPLE","status":"Active"}}"#;
     assert!(masks("iam", "CreateAccessKey", more).is_empty());
+}
+
+fn in_mode(mode: &str, event: &str) -> Seen {
+    Kit::<RedactionCheck>::new(&format!(r#"{{"mode":"{mode}"}}"#)).run(&[event])
+}
+
+const TWO: &str = r#"{"eventSource":"sts.amazonaws.com","eventName":"AssumeRole",
+    "requestParameters":{"password":"correct-horse","x":{"password":"battery-staple"}},
+    "responseElements":{"credentials":{"sessionToken":"IQoJb3JpZ2luX2Vj"}}}"#;
+
+#[test]
+fn where_only_reports_are_asked_for_nothing_is_masked_and_all_is_told() {
+    let seen = in_mode("report", TWO);
+    assert!(seen.masks(0).is_empty());
+    let told: Vec<_> = seen.findings().map(|(_, finding)| finding).collect();
+    assert_eq!(told.len(), 2);
+    let paths = "/requestParameters/password, /requestParameters/x/password";
+    assert!(told[0].attributes.contains(&("path".into(), paths.into())));
+    assert!(told[1].entity.contains(&"issued-session-token".to_owned()));
+}
+
+#[test]
+fn where_events_are_blocked_a_mask_that_cannot_be_placed_withholds_them() {
+    let seen = in_mode("block", TWO);
+    let nowhere = ("/withheld by redaction-check", "named-secret");
+    assert!(seen.masks(0).contains(&nowhere), "{:?}", seen.masks(0));
+    assert_eq!(seen.findings().count(), 0);
+    let routine = TWO.replace("password", "note");
+    assert_eq!(in_mode("block", &routine).masks(0).len(), 1);
+}
+
+#[test]
+fn an_unknown_mode_is_refused() {
+    let refused = Kit::<RedactionCheck>::try_new(r#"{"mode":"drop"}"#);
+    assert!(refused.unwrap_err().contains("drop"));
 }

@@ -1,0 +1,212 @@
+//! No planted secret leaves the process, whatever it is and however it is written: not as an event, a
+//! finding or a dead letter, and not in its logs at their most talkative.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::{fs, path::Path};
+
+use sluicegate::generate::{Plan, write_tree};
+use sluicegate_tests::{
+    host::root,
+    planted::{self, KINDS, Planted, WRITINGS},
+    process::Program,
+    shelf::gzip,
+};
+
+const KEY: &str = "AWSLogs/123456789012/CloudTrail/eu-west-1/2026/11/22/123456789012_CloudTrail_eu-west-1_20261122T1000Z_0000000000000000.json.gz";
+
+/// Secrets of each kind in each writing; other ones than those that the plugin's own test counts.
+const EACH: std::ops::Range<u64> = 50_000..50_004;
+
+fn planted() -> Vec<Planted> {
+    let writings = KINDS
+        .into_iter()
+        .flat_map(|kind| WRITINGS.map(|writing| (kind, writing)));
+    writings
+        .flat_map(|(kind, writing)| EACH.map(move |number| planted::event(kind, writing, number)))
+        .collect()
+}
+
+/// A program with all plugins, redaction in this mode, that is given these events.
+fn program(mode: &str, events: &[Planted]) -> Program {
+    let program = empty_program(mode);
+    let events: Vec<&str> = events.iter().map(|one| one.event.as_str()).collect();
+    let object = program.folder().join("in").join(KEY);
+    fs::create_dir_all(object.parent().unwrap()).unwrap();
+    let text = format!("{{\"Records\":[{}]}}", events.join(","));
+    fs::write(object, gzip(text)).unwrap();
+    program
+}
+
+fn empty_program(mode: &str) -> Program {
+    Program::new(|folder| {
+        format!(
+            r#"
+[source]
+type = "directory"
+path = "{folder}/in"
+once = true
+[sinks.archive]
+type = "file"
+directory = "{folder}/out"
+gzip = false
+[plugins.enrich-context]
+path = "{plugins}/enrich-context.wasm"
+[plugins.detect-cloudtrail]
+path = "{plugins}/detect-cloudtrail.wasm"
+[plugins.redaction-check]
+path = "{plugins}/redaction-check.wasm"
+configuration = {{ mode = "{mode}" }}
+limits.deadline_ms = 5000
+limits.start_ms = 20000
+"#,
+            folder = folder.display(),
+            plugins = root()
+                .join("dist/plugins")
+                .canonicalize()
+                .unwrap()
+                .display(),
+        )
+    })
+}
+
+/// Everything under a folder, with its names.
+fn gather(folder: &Path, all: &mut Vec<u8>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        all.extend(path.as_os_str().as_encoded_bytes());
+        if path.is_dir() {
+            gather(&path, all);
+        } else {
+            all.extend(fs::read(path).unwrap());
+        }
+    }
+}
+
+/// What it has written: events, findings, and everything together.
+struct Written {
+    events: String,
+    findings: String,
+    all: String,
+}
+
+async fn run(program: Program, level: &str) -> Written {
+    let (code, said, errors) = program.run(&["run", "--log", level]).await;
+    assert_eq!(code, 0, "{errors}");
+    let out = program.folder().join("out");
+    // The sink begins new files as they grow.
+    let read = |stem: &str| {
+        let mut text = String::new();
+        for entry in fs::read_dir(&out).unwrap() {
+            let entry = entry.unwrap();
+            if entry.file_name().to_string_lossy().starts_with(stem) {
+                text += &fs::read_to_string(entry.path()).unwrap();
+            }
+        }
+        text
+    };
+    let (events, findings) = (read("events"), read("findings"));
+    // What it was given; the rest it has written.
+    fs::remove_dir_all(program.folder().join("in")).unwrap();
+    let mut all = [said.as_bytes(), errors.as_bytes()].concat();
+    gather(program.folder(), &mut all);
+    Written {
+        events,
+        findings,
+        all: String::from_utf8_lossy(&all).into_owned(),
+    }
+}
+
+/// How many of the secrets show, each in the words it was planted in.
+fn leaked<'a>(text: &str, planted: &'a [Planted]) -> Vec<&'a str> {
+    let needles = planted.iter().flat_map(|one| &one.needles);
+    needles
+        .filter(|needle| memchr::memmem::find(text.as_bytes(), needle.as_bytes()).is_some())
+        .map(String::as_str)
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_planted_byte_leaves_where_secrets_are_masked() {
+    let planted = planted();
+    let written = run(program("mask", &planted), "trace").await;
+    assert_eq!(written.events.lines().count(), planted.len());
+    assert_eq!(leaked(&written.all, &planted), Vec::<&str>::new());
+    let told = written.findings.matches("secret-in-event").count();
+    assert!(told >= KINDS.len(), "{told} findings");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_with_a_secret_is_withheld_alone_where_that_is_asked_for() {
+    let mut planted = planted();
+    planted.truncate(100);
+    let clean = planted::clean(7);
+    planted.insert(50, clean.clone());
+    let written = run(program("block", &planted), "trace").await;
+    assert_eq!(written.events.lines().count(), 1, "only the clean one left");
+    assert_eq!(leaked(&written.all, &planted), Vec::<&str>::new());
+    assert!(written.all.contains("event withheld: "), "the log says why");
+    assert!(written.findings.contains("plugin-blind"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn secrets_stay_and_are_told_where_only_reports_are_asked_for() {
+    let planted = planted();
+    let written = run(program("report", &planted), "trace").await;
+    assert_eq!(written.events.lines().count(), planted.len());
+    assert!(!written.events.contains("<masked:"));
+    assert!(!leaked(&written.events, &planted).is_empty());
+    assert_eq!(leaked(&written.findings, &planted), Vec::<&str>::new());
+    assert!(written.findings.contains("secret-in-event"));
+}
+
+/// Generated events without secrets, but for the tokens that CloudTrail itself shows: how many there are,
+/// and the masks that are no such token.
+async fn masks_in_clean(objects: usize) -> (usize, Vec<String>) {
+    let program = empty_program("mask");
+    let plan = Plan {
+        seed: 7,
+        objects,
+        events_per_object: 1_000,
+        attacks: 0,
+        secrets: 0,
+        companions: false,
+        ..Plan::default()
+    };
+    let truth = write_tree(&program.folder().join("in"), &plan).unwrap();
+    let issued = truth.secrets.len();
+    let written = run(program, "warn").await;
+    let mut tokens = 0;
+    let mut others = Vec::new();
+    for line in written.events.lines() {
+        let event: serde_json::Value = serde_json::from_str(line).unwrap();
+        for mask in event["sluicegate"]["masked"]
+            .as_array()
+            .into_iter()
+            .flatten()
+        {
+            if mask["detector"] == "issued-session-token" {
+                tokens += 1;
+            } else {
+                others.push(format!("{} {mask}", event["eventName"]));
+            }
+        }
+    }
+    assert_eq!(tokens, issued, "every token that was issued is masked");
+    (written.events.lines().count(), others)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hardly_anything_is_masked_in_clean_events() {
+    let (events, others) = masks_in_clean(3).await;
+    assert!(events > 2_000, "{events}");
+    assert_eq!(others, Vec::<String>::new());
+}
+
+#[ignore = "takes minutes"]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn at_most_ten_masks_are_wrong_in_a_hundred_thousand_clean_events() {
+    let (events, others) = masks_in_clean(100).await;
+    eprintln!("{events} events, {} masks: {others:?}", others.len());
+    assert!(events >= 90_000, "{events}");
+    assert!(others.len() <= 10);
+}
