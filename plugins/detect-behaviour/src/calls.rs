@@ -111,11 +111,7 @@ const TABLE: &[(&str, Marks, &[&str])] = &[
             "DeleteSnapshot",
         ],
     ),
-    (
-        "elasticfilesystem",
-        Marks::BACKUP,
-        &["DeleteFileSystem"],
-    ),
+    ("elasticfilesystem", Marks::BACKUP, &["DeleteFileSystem"]),
     (
         "fsx",
         Marks::BACKUP,
@@ -201,7 +197,12 @@ const TABLE: &[(&str, Marks, &[&str])] = &[
     (
         "organizations",
         Marks::SENSITIVE,
-        &["LeaveOrganization", "InviteAccountToOrganization", "DetachPolicy", "DisablePolicyType"],
+        &[
+            "LeaveOrganization",
+            "InviteAccountToOrganization",
+            "DetachPolicy",
+            "DisablePolicyType",
+        ],
     ),
     (
         "s3",
@@ -236,11 +237,7 @@ const TABLE: &[(&str, Marks, &[&str])] = &[
         Marks::SENSITIVE,
         &["SendCommand", "StartSession", "CreateAssociation"],
     ),
-    (
-        "secretsmanager",
-        Marks::SENSITIVE,
-        &["PutResourcePolicy"],
-    ),
+    ("secretsmanager", Marks::SENSITIVE, &["PutResourcePolicy"]),
     (
         "iam",
         Marks::LISTING,
@@ -269,7 +266,12 @@ const TABLE: &[(&str, Marks, &[&str])] = &[
     (
         "organizations",
         Marks::LISTING,
-        &["DescribeOrganization", "ListAccounts", "ListRoots", "ListPolicies"],
+        &[
+            "DescribeOrganization",
+            "ListAccounts",
+            "ListRoots",
+            "ListPolicies",
+        ],
     ),
     (
         "ec2",
@@ -298,17 +300,29 @@ const TABLE: &[(&str, Marks, &[&str])] = &[
     (
         "s3",
         Marks::LISTING,
-        &["ListBuckets", "GetAccountPublicAccessBlock", "ListAccessPoints"],
+        &[
+            "ListBuckets",
+            "GetAccountPublicAccessBlock",
+            "ListAccessPoints",
+        ],
     ),
     (
         "lambda",
         Marks::LISTING,
-        &["ListFunctions20150331", "ListLayers20181031", "ListEventSourceMappings20150331"],
+        &[
+            "ListFunctions20150331",
+            "ListLayers20181031",
+            "ListEventSourceMappings20150331",
+        ],
     ),
     (
         "rds",
         Marks::LISTING,
-        &["DescribeDBInstances", "DescribeDBClusters", "DescribeDBSnapshots"],
+        &[
+            "DescribeDBInstances",
+            "DescribeDBClusters",
+            "DescribeDBSnapshots",
+        ],
     ),
     ("dynamodb", Marks::LISTING, &["ListTables", "ListBackups"]),
     ("kms", Marks::LISTING, &["ListKeys", "ListAliases"]),
@@ -316,12 +330,22 @@ const TABLE: &[(&str, Marks, &[&str])] = &[
     (
         "ssm",
         Marks::LISTING,
-        &["DescribeInstanceInformation", "DescribeParameters", "ListDocuments"],
+        &[
+            "DescribeInstanceInformation",
+            "DescribeParameters",
+            "ListDocuments",
+        ],
     ),
     (
         "cloudtrail",
         Marks::LISTING,
-        &["DescribeTrails", "ListTrails", "GetTrailStatus", "GetEventSelectors", "LookupEvents"],
+        &[
+            "DescribeTrails",
+            "ListTrails",
+            "GetTrailStatus",
+            "GetEventSelectors",
+            "LookupEvents",
+        ],
     ),
     ("guardduty", Marks::LISTING, &["ListDetectors"]),
     (
@@ -334,7 +358,11 @@ const TABLE: &[(&str, Marks, &[&str])] = &[
     ("logs", Marks::LISTING, &["DescribeLogGroups"]),
     ("monitoring", Marks::LISTING, &["DescribeAlarms"]),
     ("events", Marks::LISTING, &["ListRules"]),
-    ("ecs", Marks::LISTING, &["ListClusters", "ListTaskDefinitions"]),
+    (
+        "ecs",
+        Marks::LISTING,
+        &["ListClusters", "ListTaskDefinitions"],
+    ),
     ("eks", Marks::LISTING, &["ListClusters"]),
     ("ecr", Marks::LISTING, &["DescribeRepositories"]),
     ("sns", Marks::LISTING, &["ListTopics", "ListSubscriptions"]),
@@ -352,9 +380,17 @@ const TABLE: &[(&str, Marks, &[&str])] = &[
         Marks::LISTING,
         &["ListStacks", "DescribeStacks"],
     ),
-    ("ses", Marks::LISTING, &["GetSendQuota", "ListIdentities", "GetAccount"]),
+    (
+        "ses",
+        Marks::LISTING,
+        &["GetSendQuota", "ListIdentities", "GetAccount"],
+    ),
     ("redshift", Marks::LISTING, &["DescribeClusters"]),
-    ("elasticfilesystem", Marks::LISTING, &["DescribeFileSystems"]),
+    (
+        "elasticfilesystem",
+        Marks::LISTING,
+        &["DescribeFileSystems"],
+    ),
     ("backup", Marks::LISTING, &["ListBackupVaults"]),
     ("bedrock", Marks::LISTING, &["ListFoundationModels"]),
     ("ce", Marks::LISTING, &["GetCostAndUsage"]),

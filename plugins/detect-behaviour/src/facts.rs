@@ -132,7 +132,9 @@ fn ending(code: &str) -> Ending {
         || ["AuthFailure", "AuthorizationError", "Forbidden"].contains(&code);
     if denied {
         Ending::Denied
-    } else if code.contains("Throttl") || ["RequestLimitExceeded", "SlowDown", "TooManyRequests"].contains(&code) {
+    } else if code.contains("Throttl")
+        || ["RequestLimitExceeded", "SlowDown", "TooManyRequests"].contains(&code)
+    {
         Ending::Throttled
     } else {
         Ending::Failed
@@ -159,10 +161,19 @@ mod tests {
 
     #[test]
     fn endings_are_told_by_their_codes() {
-        for code in ["AccessDenied", "Client.UnauthorizedOperation", "KMSAccessDeniedException", "AuthorizationErrorException"] {
+        for code in [
+            "AccessDenied",
+            "Client.UnauthorizedOperation",
+            "KMSAccessDeniedException",
+            "AuthorizationErrorException",
+        ] {
             assert_eq!(ending(code), Ending::Denied, "{code}");
         }
-        for code in ["ThrottlingException", "Client.RequestLimitExceeded", "TooManyRequestsException"] {
+        for code in [
+            "ThrottlingException",
+            "Client.RequestLimitExceeded",
+            "TooManyRequestsException",
+        ] {
             assert_eq!(ending(code), Ending::Throttled, "{code}");
         }
         for code in ["NoSuchBucket", "", "ValidationException"] {
@@ -174,7 +185,17 @@ mod tests {
     fn only_addresses_of_the_internet_are_public() {
         let public = |text: &str| is_public(&text.parse().expect("an address"));
         assert!(public("203.0.113.9") && public("2600:1f14::5") && public("::ffff:203.0.113.9"));
-        for text in ["10.1.2.3", "172.31.0.1", "192.168.0.1", "169.254.169.254", "100.64.0.1", "::1", "fd00::1", "::ffff:10.1.2.3", "127.0.0.1"] {
+        for text in [
+            "10.1.2.3",
+            "172.31.0.1",
+            "192.168.0.1",
+            "169.254.169.254",
+            "100.64.0.1",
+            "::1",
+            "fd00::1",
+            "::ffff:10.1.2.3",
+            "127.0.0.1",
+        ] {
             assert!(!public(text), "{text}");
         }
     }

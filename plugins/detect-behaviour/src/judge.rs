@@ -159,7 +159,9 @@ impl Judge<'_> {
     /// Whether a key has been there for the time that learning takes.
     fn is_known(&self, count: &Count<'_>, entries: &[Entry]) -> bool {
         let since = i64::from(self.config.learning_s) * 1_000;
-        let oldest = entries.first().and_then(|entry| i64::try_from(entry.time_ms).ok());
+        let oldest = entries
+            .first()
+            .and_then(|entry| i64::try_from(entry.time_ms).ok());
         let old = oldest.is_some_and(|oldest| count.time_ms.saturating_sub(oldest) >= since);
         // More entries than are handed out: what begins before them is not seen.
         old || entries.len() >= ENTRIES as usize

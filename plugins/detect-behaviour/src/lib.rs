@@ -25,9 +25,7 @@ use judge::Judge;
 use plan::{Memory, Plan};
 use rules::{Rules, VOLUME_PREFIXES};
 pub use settings::{Config, Setting};
-use sluicegate_plugin::{
-    Batch, Field, Output, Process, Subscription, log, lookup, plugin, state,
-};
+use sluicegate_plugin::{Batch, Field, Output, Process, Subscription, log, lookup, plugin, state};
 
 /// The plugin with the fields it reads.
 #[plugin(detect)]
@@ -83,7 +81,10 @@ impl Process for DetectBehaviour {
         self.rules = self.config.rules()?;
         if let Some(table) = &self.config.locations {
             // Nothing is answered yet, but whether it will be can be told.
-            if matches!(lookup::query(table, "", &[]), Err(lookup::Error::NotGranted)) {
+            if matches!(
+                lookup::query(table, "", &[]),
+                Err(lookup::Error::NotGranted)
+            ) {
                 return Err(format!(
                     "locations names the table {table:?}, which `grants.lookup` does not"
                 ));

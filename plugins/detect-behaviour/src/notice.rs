@@ -20,7 +20,12 @@ const SECRETS_OF_A_PAGE: usize = 10;
 const MOST_NAMES: usize = 20;
 
 /// Counts an event for every rule that it matters to.
-pub(crate) fn notice<'a>(facts: &Facts<'a>, fields: &Fields, calls: &Calls, plan: &mut Plan<'a, '_>) {
+pub(crate) fn notice<'a>(
+    facts: &Facts<'a>,
+    fields: &Fields,
+    calls: &Calls,
+    plan: &mut Plan<'a, '_>,
+) {
     let marks = calls.marks(facts.service, facts.name);
     if marks.has(Marks::LOGIN) {
         login(facts, fields, plan);
@@ -61,7 +66,13 @@ fn login<'a>(facts: &Facts<'a>, fields: &Fields, plan: &mut Plan<'a, '_>) {
     let address = facts.row.str(fields.address).unwrap_or_default();
     if failed {
         plan.count(facts, Which::LoginFailures, user, event_id(facts), 1.0);
-        plan.count(facts, Which::LoginFailuresAddress, address, event_id(facts), 1.0);
+        plan.count(
+            facts,
+            Which::LoginFailuresAddress,
+            address,
+            event_id(facts),
+            1.0,
+        );
         let member = hashed(&format!("{}/{user}", facts.account));
         plan.count(facts, Which::LoginSpraying, address, &member, 1.0);
     } else {
@@ -80,10 +91,22 @@ fn presence<'a>(facts: &Facts<'a>, marks: Marks, plan: &mut Plan<'a, '_>) {
     let changed = facts.writes && facts.ending == Ending::Done;
     let region = is_plain(facts.region);
     if region && (changed || marks.has(Marks::LISTING)) {
-        plan.count(facts, Which::RegionsSwept, facts.principal, facts.region, 1.0);
+        plan.count(
+            facts,
+            Which::RegionsSwept,
+            facts.principal,
+            facts.region,
+            1.0,
+        );
     }
     if region && changed && marks != Marks::OBJECT_DELETION {
-        plan.count(facts, Which::RegionFirstUsed, facts.account, facts.region, 1.0);
+        plan.count(
+            facts,
+            Which::RegionFirstUsed,
+            facts.account,
+            facts.region,
+            1.0,
+        );
         let rule = Which::PrincipalRegionFirstUsed;
         plan.count(facts, rule, facts.principal, facts.region, 1.0);
     }
@@ -95,9 +118,18 @@ fn presence<'a>(facts: &Facts<'a>, marks: Marks, plan: &mut Plan<'a, '_>) {
     }
     if let Some(address) = facts.address {
         let network = network(address);
-        plan.count(facts, Which::KeyManyNetworks, facts.access_key, &network, 1.0);
+        plan.count(
+            facts,
+            Which::KeyManyNetworks,
+            facts.access_key,
+            &network,
+            1.0,
+        );
     }
-    if VOLUME_PREFIXES.iter().any(|start| facts.id.starts_with(start)) {
+    if VOLUME_PREFIXES
+        .iter()
+        .any(|start| facts.id.starts_with(start))
+    {
         plan.count(facts, Which::Volume, facts.principal, "", 1.0);
     }
 }
@@ -106,7 +138,13 @@ fn endings<'a>(facts: &Facts<'a>, marks: Marks, plan: &mut Plan<'a, '_>) {
     match facts.ending {
         Ending::Done | Ending::Throttled => {}
         Ending::Failed => {
-            plan.count(facts, Which::CallsFailed, facts.principal, event_id(facts), 1.0);
+            plan.count(
+                facts,
+                Which::CallsFailed,
+                facts.principal,
+                event_id(facts),
+                1.0,
+            );
         }
         Ending::Denied => {
             let call = call(facts);
@@ -258,6 +296,8 @@ impl<'a> Parameters<'a> {
     }
 
     fn is_true(&self, name: &str) -> bool {
-        self.0.get(name).is_some_and(|value| matches!(value.get(), "true" | "\"true\""))
+        self.0
+            .get(name)
+            .is_some_and(|value| matches!(value.get(), "true" | "\"true\""))
     }
 }

@@ -2,7 +2,7 @@
 //! than all else that this plugin does.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::{HashMap, HashSet},
     fmt::Write as _,
 };
@@ -29,6 +29,7 @@ pub(crate) struct Memory {
     seen: RefCell<HashMap<String, Seen>>,
     /// Events with findings: delivered again they shall find the same again.
     found: RefCell<HashSet<String>>,
+    batch: Cell<u64>,
 }
 
 /// Times of the events that showed a member under a key, first and last.
@@ -36,9 +37,16 @@ pub(crate) struct Memory {
 struct Seen {
     earliest_ms: i64,
     latest_ms: i64,
+    /// The batch of the earliest.
+    batch: u64,
 }
 
 impl Memory {
+    /// To be called before each batch.
+    fn begin(&self) {
+        self.batch.set(self.batch.get() + 1);
+    }
+
     /// To be called when counting failed: nothing of this batch was counted.
     pub(crate) fn forget(&self) {
         self.seen.borrow_mut().clear();
@@ -54,7 +62,9 @@ impl Memory {
         }
     }
 
-    /// Whether this need not be counted: the same was, not long before, and at no later time.
+    /// Whether this need not be counted: the same was, not long before, and at no later time. Of events
+    /// of one second the first of a batch is counted: which of them the host saw first in an earlier batch
+    /// is not known, and that one's finding must come again when it does.
     fn knows(&self, key: &str, member: &str, facts: &Facts<'_>, refresh_s: u32) -> bool {
         let (mut seen, time_ms) = (self.seen.borrow_mut(), facts.time_ms);
         if seen.len() >= MOST_REMEMBERED {
@@ -62,15 +72,28 @@ impl Memory {
         }
         let name = format!("{key}\0{member}");
         let Some(before) = seen.get_mut(&name) else {
-            let (earliest_ms, latest_ms) = (time_ms, time_ms);
-            seen.insert(name, Seen { earliest_ms, latest_ms });
+            let (earliest_ms, latest_ms, batch) = (time_ms, time_ms, self.batch.get());
+            seen.insert(
+                name,
+                Seen {
+                    earliest_ms,
+                    latest_ms,
+                    batch,
+                },
+            );
             return false;
         };
-        let fresh_ms = before.latest_ms.saturating_add(i64::from(refresh_s) * 1_000);
-        if time_ms > before.earliest_ms && time_ms <= fresh_ms {
+        let fresh_ms = before
+            .latest_ms
+            .saturating_add(i64::from(refresh_s) * 1_000);
+        let same_second = time_ms == before.earliest_ms && before.batch == self.batch.get();
+        if (time_ms > before.earliest_ms || same_second) && time_ms <= fresh_ms {
             return !self.found.borrow().contains(facts.id);
         }
-        before.earliest_ms = before.earliest_ms.min(time_ms);
+        if time_ms <= before.earliest_ms {
+            before.earliest_ms = time_ms;
+            before.batch = self.batch.get();
+        }
         before.latest_ms = before.latest_ms.max(time_ms);
         false
     }
@@ -102,6 +125,7 @@ pub(crate) struct Plan<'a, 'p> {
 
 impl<'a, 'p> Plan<'a, 'p> {
     pub(crate) fn new(rules: &'p Rules, memory: &'p Memory) -> Self {
+        memory.begin();
         Self {
             rules,
             memory,
@@ -117,7 +141,14 @@ impl<'a, 'p> Plan<'a, 'p> {
     }
 
     /// Counts an event for a rule, under the key of that rule and this entity.
-    pub(crate) fn count(&mut self, facts: &Facts<'a>, rule: Which, entity: &'a str, member: &str, value: f64) {
+    pub(crate) fn count(
+        &mut self,
+        facts: &Facts<'a>,
+        rule: Which,
+        entity: &'a str,
+        member: &str,
+        value: f64,
+    ) {
         self.count_under(facts, (rule, rule), entity, member, value);
     }
 

@@ -114,12 +114,22 @@ pub(crate) const SPECS: [Spec; 23] = [
     spec(Which::Travel, Measure::Travel, 900, DAY),
     spec(Which::KeyManyNetworks, Measure::Members, 5, HOUR),
     spec(Which::ObjectsDeleted, Measure::Sum, 500, 10 * MINUTES),
-    spec(Which::ObjectsRead, Measure::MembersAtOnce, 1_000, 10 * MINUTES),
+    spec(
+        Which::ObjectsRead,
+        Measure::MembersAtOnce,
+        1_000,
+        10 * MINUTES,
+    ),
     spec(Which::ResourcesDeleted, Measure::Sum, 20, 10 * MINUTES),
     spec(Which::BackupsDeleted, Measure::Sum, 5, 10 * MINUTES),
     spec(Which::DeletionsDenied, Measure::Sum, 5, 10 * MINUTES),
     spec(Which::SecretsRead, Measure::Members, 15, 10 * MINUTES),
-    spec(Which::InstanceSecretsRead, Measure::Members, 10, 10 * MINUTES),
+    spec(
+        Which::InstanceSecretsRead,
+        Measure::Members,
+        10,
+        10 * MINUTES,
+    ),
     spec(Which::Discovery, Measure::Members, 20, 10 * MINUTES),
     spec(Which::SensitiveFirstUsed, Measure::First, 1, 30 * DAY),
     spec(Which::Volume, Measure::Volume, 6, HOUR),
@@ -246,7 +256,10 @@ pub(crate) fn finding(rule: &Rule) -> Finding {
     };
     Finding::new(rule.id, rule.title, severity)
         .description(rule.description)
-        .attribute("technique", rule.techniques.first().copied().unwrap_or_default())
+        .attribute(
+            "technique",
+            rule.techniques.first().copied().unwrap_or_default(),
+        )
         .attribute("types", rule.types)
 }
 
@@ -270,7 +283,10 @@ mod tests {
             let rule = rules.get_mut(Which::ObjectsRead);
             rule.threshold = threshold;
             let left = u64::from(threshold) / rule.weight();
-            assert!(rule.weight() == 1 || (64..128).contains(&left), "{threshold}: {left}");
+            assert!(
+                rule.weight() == 1 || (64..128).contains(&left),
+                "{threshold}: {left}"
+            );
         }
         assert_eq!(rules.get(Which::CallsFailed).weight(), 1);
     }
@@ -279,15 +295,26 @@ mod tests {
     fn an_outlier_is_measured_against_the_other_hours_of_the_day() {
         let rules = Rules::default();
         let windows = |hour, half_day, day| {
-            [hour, half_day, day].map(|events| Window { events, members: 0, sum: 0.0, first: false })
+            [hour, half_day, day].map(|events| Window {
+                events,
+                members: 0,
+                sum: 0.0,
+                first: false,
+            })
         };
         let reached = |hour, half_day, day| {
-            rules.get(Which::Volume).reached(0.0, &windows(hour, half_day, day), 2_000)
+            rules
+                .get(Which::Volume)
+                .reached(0.0, &windows(hour, half_day, day), 2_000)
         };
         assert_eq!(reached(40, 45, 60), Some(2_560));
         assert_eq!(reached(40, 60, 60), None, "not known for half a day");
         assert_eq!(reached(31, 45, 60), None, "too few calls");
         assert_eq!(reached(40, 150, 250), None, "as ever");
-        assert_eq!(reached(4_900, 4_950, 5_000), None, "nothing to compare with");
+        assert_eq!(
+            reached(4_900, 4_950, 5_000),
+            None,
+            "nothing to compare with"
+        );
     }
 }

@@ -67,7 +67,9 @@ fn within(name: &str, value: u32, range: std::ops::RangeInclusive<u32>) -> Resul
         return Ok(());
     }
     let (least, most) = range.into_inner();
-    Err(format!("{name} must be between {least} and {most}, got {value}"))
+    Err(format!(
+        "{name} must be between {least} and {most}, got {value}"
+    ))
 }
 
 impl Config {
@@ -95,7 +97,9 @@ impl Config {
             if let Some(window_s) = setting.window_s {
                 within(&format!("rules.{id}.window_s"), window_s, 60..=2_592_000)?;
                 if which == Which::Volume {
-                    return Err(format!("rules.{id}.window_s cannot be set: it compares hours"));
+                    return Err(format!(
+                        "rules.{id}.window_s cannot be set: it compares hours"
+                    ));
                 }
                 rule.window_s = window_s;
             }
@@ -105,11 +109,11 @@ impl Config {
 
     /// Whether a principal is not to be looked at.
     pub(crate) fn ignores(&self, principal: &str) -> bool {
-        self.ignored_principals.iter().any(|ignored| {
-            match ignored.strip_suffix('*') {
+        self.ignored_principals
+            .iter()
+            .any(|ignored| match ignored.strip_suffix('*') {
                 Some(start) => principal.starts_with(start),
                 None => principal == ignored,
-            }
-        })
+            })
     }
 }

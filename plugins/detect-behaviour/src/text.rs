@@ -74,7 +74,12 @@ mod tests {
         assert_eq!(time_ms("1970-01-01T00:00:00Z"), Some(0));
         assert_eq!(time_ms("2022-10-19T20:33:38Z"), Some(1_666_211_618_000));
         assert_eq!(time_ms("2024-02-29T00:00:00Z"), Some(1_709_164_800_000));
-        for wrong in ["", "2024-02-29 00:00:00Z", "2024-13-01T00:00:00Z", "2024-02-2éT00:00:0Z"] {
+        for wrong in [
+            "",
+            "2024-02-29 00:00:00Z",
+            "2024-13-01T00:00:00Z",
+            "2024-02-2éT00:00:0Z",
+        ] {
             assert_eq!(time_ms(wrong), None, "{wrong}");
         }
     }
@@ -88,13 +93,21 @@ mod tests {
         };
         assert_eq!(bounded("0123456789"), "0123456789");
         let (a, b) = (bounded("012345678é-a"), bounded("012345678é-b"));
-        assert!(a.starts_with("012345678#") && a.len() == 26 && a != b, "{a} {b}");
+        assert!(
+            a.starts_with("012345678#") && a.len() == 26 && a != b,
+            "{a} {b}"
+        );
     }
 
     #[test]
     fn a_sample_by_the_hash_takes_its_share() {
-        let share = |text: &dyn Fn(usize) -> String| (0..8_000).filter(|&n| hash(&text(n)) & 7 == 0).count();
-        for count in [share(&|n| format!("in/{n}")), share(&|n| format!("ff{n:06}-0000"))] {
+        let share = |text: &dyn Fn(usize) -> String| {
+            (0..8_000).filter(|&n| hash(&text(n)) & 7 == 0).count()
+        };
+        for count in [
+            share(&|n| format!("in/{n}")),
+            share(&|n| format!("ff{n:06}-0000")),
+        ] {
             assert!((900..1_100).contains(&count), "{count} of 8000");
         }
     }

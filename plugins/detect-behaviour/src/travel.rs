@@ -30,13 +30,20 @@ impl Place {
         Some(Self {
             latitude: degrees(latitude, 90.0)?,
             longitude: degrees(longitude, 180.0)?,
-            country: if is_code { country.to_owned() } else { String::new() },
+            country: if is_code {
+                country.to_owned()
+            } else {
+                String::new()
+            },
         })
     }
 
     /// As a member that is remembered; the inverse of [`Place::read`].
     fn member(&self) -> String {
-        format!("{:.1},{:.1},{}", self.latitude, self.longitude, self.country)
+        format!(
+            "{:.1},{:.1},{}",
+            self.latitude, self.longitude, self.country
+        )
     }
 
     pub(crate) fn read(member: &str) -> Option<Self> {
@@ -48,8 +55,8 @@ impl Place {
     fn distance_km(&self, other: &Self) -> f64 {
         let half = |a: f64, b: f64| ((b - a).to_radians() / 2.0).sin().powi(2);
         let cosines = self.latitude.to_radians().cos() * other.latitude.to_radians().cos();
-        let chord = half(self.latitude, other.latitude)
-            + cosines * half(self.longitude, other.longitude);
+        let chord =
+            half(self.latitude, other.latitude) + cosines * half(self.longitude, other.longitude);
         2.0 * 6_371.0 * chord.clamp(0.0, 1.0).sqrt().asin()
     }
 }
@@ -90,7 +97,11 @@ pub(crate) fn journey(
 ///
 /// # Errors
 /// When the table cannot be asked.
-pub(crate) fn notice<'a>(table: &str, people: &[Facts<'a>], plan: &mut Plan<'a, '_>) -> Result<(), String> {
+pub(crate) fn notice<'a>(
+    table: &str,
+    people: &[Facts<'a>],
+    plan: &mut Plan<'a, '_>,
+) -> Result<(), String> {
     if people.is_empty() || plan.rule(Which::Travel).off {
         return Ok(());
     }
@@ -154,7 +165,9 @@ mod tests {
 
     #[test]
     fn what_is_no_place_is_none() {
-        for wrong in ["", "1,2", "91,0,DE", "0,181,DE", "x,0,DE", "NaN,0,DE", "inf,0,"] {
+        for wrong in [
+            "", "1,2", "91,0,DE", "0,181,DE", "x,0,DE", "NaN,0,DE", "inf,0,",
+        ] {
             assert_eq!(Place::read(wrong), None, "{wrong}");
         }
         assert_eq!(place("1,2,<b>").country, "");
@@ -173,10 +186,18 @@ mod tests {
         };
         let york = [entry(0, "40.7,-74.0,US"), entry(0, "52.5,13.4,DE")];
         assert_eq!(found(60, &york), Some(60));
-        assert_eq!(found(0, &york), Some(1), "at once, and not a division by nothing");
+        assert_eq!(
+            found(0, &york),
+            Some(1),
+            "at once, and not a division by nothing"
+        );
         assert_eq!(found(480, &york), None, "a flight");
         assert_eq!(found(60, &[entry(0, "52.1,11.6,DE")]), None, "near");
-        assert_eq!(found(0, &[entry(60, "40.7,-74.0,US")]), Some(60), "late events too");
+        assert_eq!(
+            found(0, &[entry(60, "40.7,-74.0,US")]),
+            Some(60),
+            "late events too"
+        );
         assert_eq!(found(60, &[entry(0, "garbage")]), None);
     }
 }
