@@ -31,11 +31,18 @@ impl Networks {
                     )
                 })?;
                 let name = name.clone();
-                all.push(Named { first, prefix, name });
+                all.push(Named {
+                    first,
+                    prefix,
+                    name,
+                });
             }
         }
         if all.len() > MOST {
-            return Err(format!("networks must be at most {MOST}, got {}", all.len()));
+            return Err(format!(
+                "networks must be at most {MOST}, got {}",
+                all.len()
+            ));
         }
         all.sort_by_key(|network| std::cmp::Reverse(network.prefix));
         Ok(Self(all))
@@ -87,7 +94,10 @@ mod tests {
     fn networks(networks: &[(&str, &str)]) -> Result<Networks, String> {
         let mut names: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for (name, network) in networks {
-            names.entry((*name).to_owned()).or_default().push((*network).to_owned());
+            names
+                .entry((*name).to_owned())
+                .or_default()
+                .push((*network).to_owned());
         }
         Networks::new(&names)
     }
@@ -119,9 +129,20 @@ mod tests {
 
     #[test]
     fn what_is_no_network_is_refused() {
-        for wrong in ["", "10.0.0.1/8", "10.0.0.0/33", "10.0.0.0/+8", "10.0.0.0/", "office", "::1/129"] {
+        for wrong in [
+            "",
+            "10.0.0.1/8",
+            "10.0.0.0/33",
+            "10.0.0.0/+8",
+            "10.0.0.0/",
+            "office",
+            "::1/129",
+        ] {
             let refused = networks(&[("n", wrong)]).expect_err(wrong);
-            assert!(refused.starts_with("networks.\"n\" must hold networks"), "{refused}");
+            assert!(
+                refused.starts_with("networks.\"n\" must hold networks"),
+                "{refused}"
+            );
         }
     }
 }
