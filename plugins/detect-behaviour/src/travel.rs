@@ -78,7 +78,7 @@ pub(crate) fn journey(
     min_km: u32,
     window_s: u32,
 ) -> Option<Journey> {
-    let window_ms = u64::from(window_s) * 1_000;
+    let longest_ms = u64::from(window_s) * 1_000;
     let too_fast = entries.iter().filter_map(|entry| {
         let apart_ms = i64::try_from(entry.time_ms).ok()?.abs_diff(time_ms);
         let from = Place::read(&entry.member)?;
@@ -87,7 +87,7 @@ pub(crate) fn journey(
         let minutes = i64::try_from(apart_ms / 60_000).ok()?.max(1);
         #[allow(clippy::cast_precision_loss, reason = "a day has few minutes")]
         let reach_km = f64::from(speed_kmh) * minutes as f64 / 60.0;
-        let is_far = km >= f64::from(min_km) && km > reach_km && apart_ms <= window_ms;
+        let is_far = km >= f64::from(min_km) && km > reach_km && apart_ms <= longest_ms;
         is_far.then_some(Journey { from, km, minutes })
     });
     too_fast.max_by(|a, b| a.km.total_cmp(&b.km))

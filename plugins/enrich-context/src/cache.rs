@@ -12,7 +12,10 @@ const LONGEST: usize = 4_096;
 
 /// See the module.
 #[derive(Debug)]
-pub(crate) struct Cache<T>(RefCell<Vec<Option<(Box<[u8]>, T)>>>);
+pub(crate) struct Cache<T>(RefCell<Vec<Option<Known<T>>>>);
+
+/// A text and what belongs to it.
+type Known<T> = (Box<[u8]>, T);
 
 impl<T> Default for Cache<T> {
     fn default() -> Self {
