@@ -102,7 +102,9 @@ mod tests {
     #[test]
     fn a_sample_by_the_hash_takes_its_share() {
         let share = |text: &dyn Fn(usize) -> String| {
-            (0..8_000).filter(|&n| hash(&text(n)) & 7 == 0).count()
+            (0..8_000)
+                .filter(|&n| hash(&text(n)).is_multiple_of(8))
+                .count()
         };
         for count in [
             share(&|n| format!("in/{n}")),

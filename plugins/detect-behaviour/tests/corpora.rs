@@ -28,7 +28,7 @@ fn corpus(name: &str) -> Option<Vec<String>> {
 /// Findings as the host would make them: by rule, entity and window of six hours; of each rule how many
 /// there are, and how many events they have.
 fn findings(events: &[String]) -> BTreeMap<String, (usize, usize)> {
-    let kit = kit(json!({}));
+    let kit = kit(&json!({}));
     let mut found: BTreeMap<(String, Vec<String>, String), BTreeSet<String>> = BTreeMap::new();
     for part in events.chunks(100) {
         let seen = run(&kit, part);

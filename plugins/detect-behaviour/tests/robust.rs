@@ -44,27 +44,27 @@ fn one_by_one(kit: &Behaviour, events: &[String]) -> Vec<String> {
 #[test]
 fn the_same_is_found_however_often_and_in_whatever_order() {
     let expected = ["deletions-denied", "secrets-enumerated"];
-    let (kit_, attack) = (kit(json!({})), attack());
+    let (kit_, attack) = (kit(&json!({})), attack());
     let first = rules(&run(&kit_, &attack));
     assert_eq!(names(&run(&kit_, &attack)), expected);
     assert_eq!(rules(&run(&kit_, &attack)), first, "and by as many events");
     let mut backwards = attack.clone();
     backwards.reverse();
     assert_eq!(rules(&run(&kit_, &backwards)), first);
-    let fresh = kit(json!({}));
+    let fresh = kit(&json!({}));
     // Backwards each event sees only what lies before it, which comes later.
     one_by_one(&fresh, &backwards);
     assert_eq!(one_by_one(&fresh, &backwards), expected, "delivered again");
     let mixed: Vec<String> = (0..attack.len())
         .map(|n| attack[n * 7 % attack.len()].clone())
         .collect();
-    assert_eq!(names(&run(&kit(json!({})), &mixed)), expected);
+    assert_eq!(names(&run(&kit(&json!({})), &mixed)), expected);
 }
 
 #[test]
 fn one_event_is_one_event() {
     let same = denied(1, 0, "DeleteQueue");
-    let kit = kit(json!({}));
+    let kit = kit(&json!({}));
     for _ in 0..10 {
         assert_eq!(names(&run(&kit, &[same.clone(), same.clone()])), [""; 0]);
     }
@@ -72,7 +72,7 @@ fn one_event_is_one_event() {
 
 #[test]
 fn a_host_that_does_not_answer_costs_a_line_a_batch_and_nothing_else() {
-    let (kit, attack) = (kit(json!({ "locations": "places" })), attack());
+    let (kit, attack) = (kit(&json!({ "locations": "places" })), attack());
     kit.set_unavailable(true);
     assert!(logged().is_empty());
     assert_eq!(names(&run(&kit, &attack)), [""; 0]);
@@ -100,7 +100,7 @@ fn a_host_that_does_not_answer_costs_a_line_a_batch_and_nothing_else() {
 
 #[test]
 fn a_flood_of_principals_and_of_events_is_bounded() {
-    let kit = kit(json!({}));
+    let kit = kit(&json!({}));
     let flood: Vec<String> = (0..700)
         .map(|n| {
             let arn = json!({ "userIdentity": { "arn": format!("arn:aws:iam::1:user/u{n}") } });
@@ -220,7 +220,7 @@ fn hostile() -> Vec<String> {
 #[test]
 fn hostile_events_are_judged_as_what_they_are_and_keys_stay_short() {
     let events = hostile();
-    let kit = kit(json!({ "locations": "places" }));
+    let kit = kit(&json!({ "locations": "places" }));
     let mut longest = 0;
     for part in events.chunks(100) {
         let seen = run(&kit, part);
@@ -252,14 +252,17 @@ fn fields_of_the_wrong_kind_do_not_hide_the_rest() {
     };
     let events: Vec<String> = (0..15).map(read).collect();
     assert_eq!(
-        names(&run(&kit(json!({})), &events)),
+        names(&run(&kit(&json!({})), &events)),
         ["secrets-enumerated"]
     );
     // Of a member that is there twice the last one counts.
     let twice: Vec<String> = (0..15)
         .map(|n| read(n).replace(r#""secretIdList":7"#, &format!(r#""secretId":"t{n}""#)))
         .collect();
-    assert_eq!(names(&run(&kit(json!({})), &twice)), ["secrets-enumerated"]);
+    assert_eq!(
+        names(&run(&kit(&json!({})), &twice)),
+        ["secrets-enumerated"]
+    );
 }
 
 #[test]

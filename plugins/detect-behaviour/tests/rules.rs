@@ -3,6 +3,8 @@
 
 mod common;
 
+use std::slice::from_ref;
+
 use common::{ANN, attribute, call, event, kit, names, rules, run, with};
 use serde_json::{Value, json};
 
@@ -25,7 +27,7 @@ fn login(user: &str, ending: &str) -> Value {
 
 #[test]
 fn failures_of_a_login_are_found_and_so_is_the_success_after_them() {
-    let kit = kit(json!({}));
+    let kit = kit(&json!({}));
     let failures = series(10, 0, 30, |_| login("ann", "Failure"));
     assert_eq!(names(&run(&kit, &failures[..9])), [""; 0]);
     let seen = run(&kit, &failures[9..]);
@@ -58,33 +60,33 @@ fn failures_of_a_login_are_found_and_so_is_the_success_after_them() {
 #[test]
 fn all_failures_of_one_batch_are_evidence() {
     let failures = series(10, 0, 30, |_| login("ann", "Failure"));
-    let seen = run(&kit(json!({})), &failures);
+    let seen = run(&kit(&json!({})), &failures);
     assert_eq!(rules(&seen), [("console-login-failures".to_owned(), 10)]);
 }
 
 #[test]
 fn slow_failures_and_a_lower_threshold() {
     let slow = series(20, 0, 70, |_| login("ann", "Failure"));
-    assert_eq!(names(&run(&kit(json!({})), &slow)), [""; 0]);
+    assert_eq!(names(&run(&kit(&json!({})), &slow)), [""; 0]);
     let strict =
-        kit(json!({ "rules": { "console-login-failures": { "threshold": 3, "window_s": 300 } } }));
+        kit(&json!({ "rules": { "console-login-failures": { "threshold": 3, "window_s": 300 } } }));
     assert_eq!(names(&run(&strict, &slow[..3])), ["console-login-failures"]);
     let off =
-        kit(json!({ "rules": { "console-login-failures": { "threshold": 3, "off": true } } }));
+        kit(&json!({ "rules": { "console-login-failures": { "threshold": 3, "off": true } } }));
     assert_eq!(names(&run(&off, &slow[..3])), [""; 0]);
 }
 
 #[test]
 fn one_address_and_many_users_is_spraying() {
     let seen = run(
-        &kit(json!({})),
+        &kit(&json!({})),
         &series(5, 0, 10, |n| login(&format!("user{n}"), "Failure")),
     );
     assert_eq!(names(&seen), ["console-login-spraying"]);
     let entity = &seen.findings().next().unwrap().1.entity;
     assert_eq!(entity[0], "203.0.113.7");
     let seen = run(
-        &kit(json!({})),
+        &kit(&json!({})),
         &series(20, 0, 10, |n| login(&format!("user{}", n % 4), "Failure")),
     );
     assert_eq!(names(&seen), ["console-login-failures-address"]);
@@ -99,7 +101,7 @@ fn change(region: &str) -> Value {
 
 #[test]
 fn a_new_region_is_found_once_the_account_is_known() {
-    let kit = kit(json!({}));
+    let kit = kit(&json!({}));
     assert_eq!(
         names(&run(&kit, &[event(0, 0, change("eu-central-1"))])),
         [""; 0]
@@ -119,7 +121,7 @@ fn a_new_region_is_found_once_the_account_is_known() {
         "the account knows it, Bob is new"
     );
     let new = event(3, 8 * DAY, change("ap-east-1"));
-    let seen = run(&kit, &[new.clone()]);
+    let seen = run(&kit, from_ref(&new));
     assert_eq!(
         names(&seen),
         ["principal-region-first-used", "region-first-used"]
@@ -147,7 +149,7 @@ fn a_sweep_through_regions_is_found() {
                 json!({ "awsRegion": format!("region-{n}") }),
             )
         };
-        names(&run(&kit(json!({})), &series(count, 0, step, listing)))
+        names(&run(&kit(&json!({})), &series(count, 0, step, listing)))
     };
     assert_eq!(sweep(10, 60), ["regions-swept"]);
     assert_eq!(sweep(9, 60), [""; 0]);
@@ -156,7 +158,7 @@ fn a_sweep_through_regions_is_found() {
 
 #[test]
 fn nobody_is_in_two_places() {
-    let kit = kit(json!({ "locations": "places" })).with_table(
+    let kit = kit(&json!({ "locations": "places" })).with_table(
         "places",
         &[
             ("203.0.113.7", "location.latitude", "52.5"),
@@ -172,9 +174,9 @@ fn nobody_is_in_two_places() {
         event(number, second, with(call("sts", "GetCallerIdentity"), more))
     };
     let home = at(0, 0, "203.0.113.7", json!({}));
-    assert_eq!(names(&run(&kit, &[home.clone()])), [""; 0]);
+    assert_eq!(names(&run(&kit, from_ref(&home))), [""; 0]);
     let away = at(1, 3_600, "198.51.100.9", json!({}));
-    let seen = run(&kit, &[away.clone()]);
+    let seen = run(&kit, from_ref(&away));
     assert_eq!(names(&seen), ["impossible-travel"]);
     assert_eq!(
         attribute(&seen, "impossible-travel", "countries").unwrap(),
@@ -217,7 +219,7 @@ fn a_key_in_many_networks_is_found() {
                 json!({ "sourceIPAddress": address(n) }),
             )
         };
-        names(&run(&kit(json!({})), &series(8, 0, 60, listing)))
+        names(&run(&kit(&json!({})), &series(8, 0, 60, listing)))
     };
     assert_eq!(
         from(|n| format!("203.0.{n}.7")),
@@ -244,7 +246,7 @@ fn object(name: &str, number: usize) -> Value {
 fn masses_of_objects_are_found() {
     let of = |name: &str, count| {
         names(&run(
-            &kit(json!({})),
+            &kit(&json!({})),
             &series(count, 0, 0, |n| object(name, n)),
         ))
     };
@@ -256,7 +258,7 @@ fn masses_of_objects_are_found() {
     assert_eq!(of("GetObject", 600), [""; 0]);
     let again = series(3_000, 0, 0, |n| object("GetObject", n % 50));
     assert_eq!(
-        names(&run(&kit(json!({})), &again)),
+        names(&run(&kit(&json!({})), &again)),
         [""; 0],
         "the same few objects"
     );
@@ -264,7 +266,7 @@ fn masses_of_objects_are_found() {
 
 #[test]
 fn who_reads_all_day_reads_no_mass() {
-    let kit = kit(json!({ "rules": { "s3-objects-mass-read": { "threshold": 20 } } }));
+    let kit = kit(&json!({ "rules": { "s3-objects-mass-read": { "threshold": 20 } } }));
     for part in 0..10 {
         let reads = series(30, part * 3_600, 1, |n| {
             object("GetObject", n + 100 * usize::try_from(part).unwrap())
@@ -283,7 +285,7 @@ fn masses_of_deletions_are_found() {
                 with(json!({ "readOnly": false }), more.clone()),
             )
         };
-        names(&run(&kit(json!({})), &series(count, 0, 5, deletion)))
+        names(&run(&kit(&json!({})), &series(count, 0, 5, deletion)))
     };
     assert_eq!(
         of("sqs", "DeleteQueue", 20, json!({})),
@@ -319,7 +321,7 @@ fn masses_of_deletions_are_found() {
 fn secrets_are_told_apart_by_name_and_region() {
     let of = |name: &str, service: &str, count, parameters: &dyn Fn(usize) -> Value| {
         let read = |n| with(call(service, name), parameters(n));
-        names(&run(&kit(json!({})), &series(count, 0, 5, read)))
+        names(&run(&kit(&json!({})), &series(count, 0, 5, read)))
     };
     let secret = |n| json!({ "requestParameters": { "secretId": format!("s{n}") } });
     assert_eq!(
@@ -375,7 +377,7 @@ fn passwords_and_user_data_of_many_instances() {
                 json!({ "requestParameters": parameters }),
             )
         };
-        names(&run(&kit(json!({})), &series(count, 0, 5, read)))
+        names(&run(&kit(&json!({})), &series(count, 0, 5, read)))
     };
     assert_eq!(
         of("GetPasswordData", 10, ""),
@@ -415,7 +417,7 @@ fn looking_around_is_many_calls_of_many_services() {
     ];
     let around = |calls: &[(&str, &str)]| {
         let events = series(calls.len(), 0, 10, |n| call(calls[n].0, calls[n].1));
-        run(&kit(json!({})), &events)
+        run(&kit(&json!({})), &events)
     };
     let seen = around(&wide);
     assert_eq!(names(&seen), ["discovery-burst"]);
@@ -458,7 +460,7 @@ fn looking_around_is_many_calls_of_many_services() {
 
 #[test]
 fn a_sensitive_call_is_found_at_its_first_use_by_who_is_known() {
-    let kit = kit(json!({}));
+    let kit = kit(&json!({}));
     let call = |number, second, name| {
         event(
             number,
@@ -502,7 +504,7 @@ fn far_more_calls_than_before_are_found() {
         )
     };
     let hours = |before: usize| {
-        let kit = kit(json!({}));
+        let kit = kit(&json!({}));
         for hour in 0..20 {
             let events: Vec<String> = (0..before)
                 .map(|n| sampled(hour * 1_000 + n, hour as u64 * 3_600))
@@ -519,7 +521,7 @@ fn far_more_calls_than_before_are_found() {
     assert_eq!(hours(0), [""; 0], "not known");
     let others = series(100, 20 * 3_600, 1, |_| call("ec2", "DescribeTags"));
     assert!(
-        run(&kit(json!({})), &others).matched().is_empty(),
+        run(&kit(&json!({})), &others).matched().is_empty(),
         "63 of 64 are not even seen"
     );
 }
@@ -528,7 +530,7 @@ fn far_more_calls_than_before_are_found() {
 fn failures_are_counted_and_denials_told_apart() {
     let of = |count, code: &str, name: &dyn Fn(usize) -> String| {
         let failed = |n| with(call("ec2", &name(n)), json!({ "errorCode": code }));
-        names(&run(&kit(json!({})), &series(count, 0, 1, failed)))
+        names(&run(&kit(&json!({})), &series(count, 0, 1, failed)))
     };
     let one: &dyn Fn(usize) -> String = &|_| "DescribeTags".to_owned();
     let many: &dyn Fn(usize) -> String = &|n| format!("Describe{n}");
@@ -560,7 +562,7 @@ fn ways_to_more_rights_that_were_denied() {
             )
         };
         names(&run(
-            &kit(json!({})),
+            &kit(&json!({})),
             &series(names_of.len(), 0, 60, denied),
         ))
     };
@@ -591,7 +593,7 @@ fn roles_are_followed_by_the_keys_that_were_handed_out() {
             with(call("sts", "AssumeRole"), more),
         )
     };
-    let kit = kit(json!({}));
+    let kit = kit(&json!({}));
     assert_eq!(names(&run(&kit, &[step(0, "ASIAA", "ASIAB")])), [""; 0]);
     let seen = run(
         &kit,
@@ -616,9 +618,9 @@ fn whom_the_operator_ignores_is_not_looked_at() {
         with(call("ec2", "X"), json!({ "errorCode": "Oops" }))
     });
     for ignored in [ANN, "arn:aws:iam::111122223333:*"] {
-        let kit = kit(json!({ "ignored_principals": [ignored] }));
+        let kit = kit(&json!({ "ignored_principals": [ignored] }));
         assert_eq!(names(&run(&kit, &failures)), [""; 0], "{ignored}");
     }
-    let kit = kit(json!({ "ignored_principals": ["arn:aws:iam::111122223333:user/an"] }));
+    let kit = kit(&json!({ "ignored_principals": ["arn:aws:iam::111122223333:user/an"] }));
     assert_eq!(names(&run(&kit, &failures)), ["calls-failed-burst"]);
 }

@@ -75,11 +75,11 @@ mod tests {
     #[test]
     fn a_text_is_worked_out_once_until_another_takes_its_place() {
         let cache = Cache::default();
-        let made = Cell::new(0);
+        let count = Cell::new(0);
         let length = |text: &[u8]| {
             let shown = Cell::new(0);
             let make = || {
-                made.set(made.get() + 1);
+                count.set(count.get() + 1);
                 text.len()
             };
             cache.with(text, make, |&length| shown.set(length));
@@ -91,10 +91,10 @@ mod tests {
                 (0, 6, 12)
             );
         }
-        assert_eq!(made.get(), 3);
+        assert_eq!(count.get(), 3);
         let long = vec![b'x'; LONGEST + 1];
         assert_eq!(
-            (length(&long), length(&long), made.get()),
+            (length(&long), length(&long), count.get()),
             (LONGEST + 1, LONGEST + 1, 5)
         );
         for number in 0..10_000 {

@@ -10,7 +10,7 @@ pub(crate) type Behaviour = Kit<DetectBehaviour>;
 
 pub(crate) const ANN: &str = "arn:aws:iam::111122223333:user/ann";
 
-pub(crate) fn kit(configuration: Value) -> Behaviour {
+pub(crate) fn kit(configuration: &Value) -> Behaviour {
     Kit::new(&configuration.to_string())
 }
 
