@@ -1,6 +1,6 @@
 //! Which calls are counted, and as what.
 
-use std::collections::HashMap;
+use crate::text::{ByHash, hash};
 
 /// What a call is, as a set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -405,19 +405,22 @@ pub(crate) fn watched() -> impl Iterator<Item = (String, &'static [&'static str]
         .map(|(service, _, names)| (format!("{service}{DOMAIN}"), *names))
 }
 
-/// The table, by name and then by service.
+/// The table, by the hash of the name.
 #[derive(Debug)]
-pub(crate) struct Calls(HashMap<&'static str, Vec<(&'static str, Marks)>>);
+pub(crate) struct Calls(ByHash<Vec<Call>>);
+
+/// Service and name of a call, and what it is.
+type Call = (&'static str, &'static str, Marks);
 
 impl Default for Calls {
     fn default() -> Self {
-        let mut by_name: HashMap<_, Vec<(&str, Marks)>> = HashMap::new();
+        let mut by_name: ByHash<Vec<Call>> = ByHash::default();
         for (service, marks, names) in TABLE {
             for name in *names {
-                let services = by_name.entry(*name).or_default();
-                match services.iter_mut().find(|(of, _)| of == service) {
-                    Some((_, known)) => known.0 |= marks.0,
-                    None => services.push((service, *marks)),
+                let calls = by_name.entry(hash(&[name])).or_default();
+                match calls.iter_mut().find(|(of, _, _)| of == service) {
+                    Some((_, _, known)) => known.0 |= marks.0,
+                    None => calls.push((service, name, *marks)),
                 }
             }
         }
@@ -428,9 +431,11 @@ impl Default for Calls {
 impl Calls {
     /// What this call of this service (`ec2`) is.
     pub(crate) fn marks(&self, service: &str, name: &str) -> Marks {
-        let services = self.0.get(name).map_or(&[][..], Vec::as_slice);
-        let found = services.iter().find(|(of, _)| *of == service);
-        found.map_or_else(Marks::default, |(_, marks)| *marks)
+        let calls = self.0.get(&hash(&[name])).map_or(&[][..], Vec::as_slice);
+        let found = calls
+            .iter()
+            .find(|(of, its, _)| *of == service && *its == name);
+        found.map_or_else(Marks::default, |(_, _, marks)| *marks)
     }
 }
 

@@ -8,7 +8,7 @@ use crate::{
     facts::Facts,
     plan::{Plan, key},
     rules::Which,
-    text::is_plain,
+    text::{Member, is_plain},
 };
 
 /// Steps that are looked up of one batch.
@@ -54,8 +54,15 @@ pub(crate) fn notice<'a>(mut steps: Vec<Step<'a>>, plan: &mut Plan<'a, '_>) -> R
         let count = remembered.max(before) + 1.0;
         let known = roles.entry(step.issued).or_insert(count);
         *known = known.max(count);
-        let place = (key(rule, step.issued), step.facts.principal);
-        plan.count_key(&step.facts, rule, place, "", count);
+        let principal = step.facts.principal;
+        plan.count_under(
+            &step.facts,
+            rule,
+            (rule, step.issued),
+            principal,
+            Member::None,
+            count,
+        );
     }
     Ok(())
 }

@@ -97,7 +97,7 @@ impl<'a> Facts<'a> {
             address: text(fields.address).parse().ok().filter(is_public),
             by_service: kind == "AWSService"
                 || row.has(fields.invoked_by)
-                || issuer.contains(":role/aws-service-role/"),
+                || is_service_linked(issuer),
         }
     }
 
@@ -110,6 +110,12 @@ impl<'a> Facts<'a> {
             _ => false,
         }
     }
+}
+
+/// The sixth part of a role's ARN is its path and name.
+fn is_service_linked(arn: &str) -> bool {
+    let role = arn.split(':').nth(5);
+    role.is_some_and(|role| role.starts_with("role/aws-service-role/"))
 }
 
 fn first<'a>(texts: &[&'a str]) -> &'a str {

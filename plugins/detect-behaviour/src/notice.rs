@@ -1,6 +1,6 @@
 //! What each event counts for.
 
-use std::{borrow::Cow, collections::BTreeMap, net::IpAddr};
+use std::{borrow::Cow, collections::BTreeMap};
 
 use serde_json::value::RawValue;
 
@@ -9,13 +9,13 @@ use crate::{
     facts::{Ending, Facts, Fields},
     plan::Plan,
     rules::{VOLUME_PREFIXES, Which},
-    text::{hash, hashed, is_plain},
+    text::{Member, hash, is_plain, mix},
 };
 
 /// What a batch deletion in S3 counts for: it does not say how many objects it deletes.
 const OBJECTS_OF_A_BATCH: f64 = 100.0;
 /// For how many secrets a call counts that names none of those it reads.
-const SECRETS_OF_A_PAGE: usize = 10;
+const SECRETS_OF_A_PAGE: u64 = 10;
 /// Names of one call that are looked at.
 const MOST_NAMES: usize = 20;
 
@@ -46,7 +46,7 @@ pub(crate) fn notice<'a>(
         object_read(facts, fields, plan);
     }
     if marks.has(Marks::LISTING) {
-        plan.count(facts, Which::Discovery, facts.principal, &call(facts), 1.0);
+        plan.count(facts, Which::Discovery, facts.principal, call(facts), 1.0);
     }
 }
 
@@ -73,15 +73,15 @@ fn login<'a>(facts: &Facts<'a>, fields: &Fields, plan: &mut Plan<'a, '_>) {
             event_id(facts),
             1.0,
         );
-        let member = hashed(&format!("{}/{user}", facts.account));
-        plan.count(facts, Which::LoginSpraying, address, &member, 1.0);
+        let member = Member::Hashed(hash(&[facts.account, user]));
+        plan.count(facts, Which::LoginSpraying, address, member, 1.0);
     } else {
         for (counter, entity) in [
             (Which::LoginFailures, user),
             (Which::LoginFailuresAddress, address),
         ] {
-            let rules = (Which::LoginAfterFailures, counter);
-            plan.count_under(facts, rules, entity, event_id(facts), 0.0);
+            let rule = Which::LoginAfterFailures;
+            plan.count_under(facts, rule, (counter, entity), entity, event_id(facts), 0.0);
         }
     }
 }
@@ -89,40 +89,29 @@ fn login<'a>(facts: &Facts<'a>, fields: &Fields, plan: &mut Plan<'a, '_>) {
 /// Where, from where and that somebody acts at all.
 fn presence<'a>(facts: &Facts<'a>, marks: Marks, plan: &mut Plan<'a, '_>) {
     let changed = facts.writes && facts.ending == Ending::Done;
-    let region = is_plain(facts.region);
-    if region && (changed || marks.has(Marks::LISTING)) {
-        plan.count(
-            facts,
-            Which::RegionsSwept,
-            facts.principal,
-            facts.region,
-            1.0,
-        );
+    let region = Member::Text(facts.region);
+    let is_region = is_plain(facts.region);
+    if is_region && (changed || marks.has(Marks::LISTING)) {
+        plan.count(facts, Which::RegionsSwept, facts.principal, region, 1.0);
     }
-    if region && changed && marks != Marks::OBJECT_DELETION {
-        plan.count(
-            facts,
-            Which::RegionFirstUsed,
-            facts.account,
-            facts.region,
-            1.0,
-        );
+    if is_region && changed && marks != Marks::OBJECT_DELETION {
+        plan.count(facts, Which::RegionFirstUsed, facts.account, region, 1.0);
         let rule = Which::PrincipalRegionFirstUsed;
-        plan.count(facts, rule, facts.principal, facts.region, 1.0);
+        plan.count(facts, rule, facts.principal, region, 1.0);
     }
     // Without a member it says how long the principal has been known.
     let rule = Which::SensitiveFirstUsed;
-    plan.count(facts, rule, facts.principal, "", 1.0);
+    plan.count(facts, rule, facts.principal, Member::None, 1.0);
     if marks.has(Marks::SENSITIVE) && facts.ending == Ending::Done {
-        plan.count(facts, rule, facts.principal, &call(facts), 1.0);
+        plan.count(facts, rule, facts.principal, call(facts), 1.0);
     }
     if let Some(address) = facts.address {
-        let network = network(address);
+        let network = Member::Network(address);
         plan.count(
             facts,
             Which::KeyManyNetworks,
             facts.access_key,
-            &network,
+            network,
             1.0,
         );
     }
@@ -130,7 +119,7 @@ fn presence<'a>(facts: &Facts<'a>, marks: Marks, plan: &mut Plan<'a, '_>) {
         .iter()
         .any(|start| facts.id.starts_with(start))
     {
-        plan.count(facts, Which::Volume, facts.principal, "", 1.0);
+        plan.count(facts, Which::Volume, facts.principal, Member::None, 1.0);
     }
 }
 
@@ -148,9 +137,9 @@ fn endings<'a>(facts: &Facts<'a>, marks: Marks, plan: &mut Plan<'a, '_>) {
         }
         Ending::Denied => {
             let call = call(facts);
-            plan.count(facts, Which::CallsUnauthorized, facts.principal, &call, 1.0);
+            plan.count(facts, Which::CallsUnauthorized, facts.principal, call, 1.0);
             if marks.has(Marks::ESCALATION) {
-                plan.count(facts, Which::EscalationDenied, facts.principal, &call, 1.0);
+                plan.count(facts, Which::EscalationDenied, facts.principal, call, 1.0);
             }
             if marks.has(Marks::DELETION) || marks.has(Marks::OBJECT_DELETION) {
                 let rule = Which::DeletionsDenied;
@@ -169,7 +158,7 @@ fn deletions<'a>(facts: &Facts<'a>, fields: &Fields, marks: Marks, plan: &mut Pl
         let weight = plan.rule(Which::ObjectsDeleted).weight();
         let value = match facts.name {
             "DeleteObjects" => OBJECTS_OF_A_BATCH,
-            _ if hash(facts.id) & (weight - 1) == 0 => weight_value(weight),
+            _ if hash(&[facts.id]) & (weight - 1) == 0 => weight_value(weight),
             _ => return,
         };
         plan.count(facts, Which::ObjectsDeleted, facts.principal, id, value);
@@ -212,14 +201,14 @@ fn secrets<'a>(facts: &Facts<'a>, fields: &Fields, plan: &mut Plan<'a, '_>) {
     };
     let rule = Which::SecretsRead;
     if names.is_empty() {
-        for number in 0..SECRETS_OF_A_PAGE {
-            let member = hashed(&format!("{} {number}", facts.id));
-            plan.count(facts, rule, facts.principal, &member, 1.0);
+        for number in 1..=SECRETS_OF_A_PAGE {
+            let member = Member::Hashed(mix(hash(&[facts.id]), number));
+            plan.count(facts, rule, facts.principal, member, 1.0);
         }
     }
     for name in names {
-        let member = hashed(&format!("{}/{}/{name}", facts.region, facts.service));
-        plan.count(facts, rule, facts.principal, &member, 1.0);
+        let member = Member::Hashed(hash(&[facts.region, facts.service, &name]));
+        plan.count(facts, rule, facts.principal, member, 1.0);
     }
 }
 
@@ -229,9 +218,9 @@ fn instance_secrets<'a>(facts: &Facts<'a>, fields: &Fields, plan: &mut Plan<'a, 
         return;
     }
     for name in parameters.texts("instanceId") {
-        let member = hashed(&format!("{}/{name}", facts.region));
+        let member = Member::Hashed(hash(&[facts.region, &name]));
         let rule = Which::InstanceSecretsRead;
-        plan.count(facts, rule, facts.principal, &member, 1.0);
+        plan.count(facts, rule, facts.principal, member, 1.0);
     }
 }
 
@@ -241,36 +230,24 @@ fn object_read<'a>(facts: &Facts<'a>, fields: &Fields, plan: &mut Plan<'a, '_>) 
     let (Some(bucket), Some(key)) = (buckets.first(), keys.first()) else {
         return;
     };
-    let object = format!("{bucket}/{key}");
+    let object = hash(&[bucket, key]);
     let rule = Which::ObjectsRead;
-    if hash(&object) & (plan.rule(rule).weight() - 1) == 0 {
-        plan.count(facts, rule, facts.principal, &hashed(&object), 1.0);
+    if object & (plan.rule(rule).weight() - 1) == 0 {
+        plan.count(facts, rule, facts.principal, Member::Hashed(object), 1.0);
     }
 }
 
 /// The identifier as a member that may be shown; nothing where it is none of AWS's.
-fn event_id<'a>(facts: &Facts<'a>) -> &'a str {
-    if is_plain(facts.id) { facts.id } else { "" }
-}
-
-/// `ec2:DescribeInstances`; of a call whose name is none, a hash.
-fn call(facts: &Facts<'_>) -> String {
-    let call = format!("{}:{}", facts.service, facts.name);
-    if is_plain(&call) { call } else { hashed(&call) }
-}
-
-/// The network that an address counts for: addresses in it often belong to one line.
-fn network(address: IpAddr) -> String {
-    match address.to_canonical() {
-        IpAddr::V4(v4) => {
-            let [a, b, c, _] = v4.octets();
-            format!("{a}.{b}.{c}.0/24")
-        }
-        IpAddr::V6(v6) => {
-            let [a, b, c, ..] = v6.segments();
-            format!("{a:x}:{b:x}:{c:x}::/48")
-        }
+fn event_id<'a>(facts: &Facts<'a>) -> Member<'a> {
+    if is_plain(facts.id) {
+        Member::Text(facts.id)
+    } else {
+        Member::None
     }
+}
+
+fn call<'a>(facts: &Facts<'a>) -> Member<'a> {
+    Member::Call(facts.service, facts.name)
 }
 
 /// The members of `requestParameters`; of one that is there twice the last.

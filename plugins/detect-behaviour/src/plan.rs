@@ -3,7 +3,6 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::{HashMap, HashSet},
     fmt::Write as _,
 };
 
@@ -12,7 +11,7 @@ use sluicegate_plugin::{Row, state::Observation};
 use crate::{
     facts::Facts,
     rules::{Measure, Rules, Set, Which},
-    text::push_bounded,
+    text::{ByHash, Hashes, Member, hash, mix, push_bounded},
 };
 
 /// Observations in one batch: what the host can count in its time, by a wide margin.
@@ -26,9 +25,10 @@ const ENTITY_BYTES: usize = 256;
 /// counted again, and an event counts once.
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
-    seen: RefCell<HashMap<String, Seen>>,
+    /// By rule, entity and member.
+    seen: RefCell<ByHash<Seen>>,
     /// Events with findings: delivered again they shall find the same again.
-    found: RefCell<HashSet<String>>,
+    found: RefCell<Hashes>,
     batch: Cell<u64>,
 }
 
@@ -57,20 +57,17 @@ impl Memory {
         if found.len() >= MOST_REMEMBERED {
             found.clear();
         }
-        if !event.is_empty() && event.len() <= 64 {
-            found.insert(event.to_owned());
-        }
+        found.insert(hash(&[event]));
     }
 
     /// Whether this need not be counted: the same was, not long before, and at no later time. Of events
     /// of one second the first of a batch is counted: which of them the host saw first in an earlier batch
     /// is not known, and that one's finding must come again when it does.
-    fn knows(&self, key: &str, member: &str, facts: &Facts<'_>, refresh_s: u32) -> bool {
+    fn knows(&self, name: u64, facts: &Facts<'_>, refresh_s: u32) -> bool {
         let (mut seen, time_ms) = (self.seen.borrow_mut(), facts.time_ms);
         if seen.len() >= MOST_REMEMBERED {
             seen.clear();
         }
-        let name = format!("{key}\0{member}");
         let Some(before) = seen.get_mut(&name) else {
             let (earliest_ms, latest_ms, batch) = (time_ms, time_ms, self.batch.get());
             seen.insert(
@@ -88,7 +85,8 @@ impl Memory {
             .saturating_add(i64::from(refresh_s) * 1_000);
         let same_second = time_ms == before.earliest_ms && before.batch == self.batch.get();
         if (time_ms > before.earliest_ms || same_second) && time_ms <= fresh_ms {
-            return !self.found.borrow().contains(facts.id);
+            let found = self.found.borrow();
+            return found.is_empty() || !found.contains(&hash(&[facts.id]));
         }
         if time_ms <= before.earliest_ms {
             before.earliest_ms = time_ms;
@@ -117,7 +115,7 @@ pub(crate) struct Plan<'a, 'p> {
     rules: &'p Rules,
     memory: &'p Memory,
     pub(crate) counts: Vec<Count<'a>>,
-    of_key: HashMap<String, u32>,
+    of_key: ByHash<u32>,
     observations: usize,
     /// What was too much.
     pub(crate) left_out: usize,
@@ -130,7 +128,7 @@ impl<'a, 'p> Plan<'a, 'p> {
             rules,
             memory,
             counts: Vec::new(),
-            of_key: HashMap::new(),
+            of_key: ByHash::default(),
             observations: 0,
             left_out: 0,
         }
@@ -146,45 +144,38 @@ impl<'a, 'p> Plan<'a, 'p> {
         facts: &Facts<'a>,
         rule: Which,
         entity: &'a str,
-        member: &str,
+        member: Member<'_>,
         value: f64,
     ) {
-        self.count_under(facts, (rule, rule), entity, member, value);
+        self.count_under(facts, rule, (rule, entity), entity, member, value);
     }
 
-    /// The same under another rule's key, `counter`.
+    /// The same under a key of another rule or entity.
     pub(crate) fn count_under(
         &mut self,
         facts: &Facts<'a>,
-        (rule, counter): (Which, Which),
-        entity: &'a str,
-        member: &str,
-        value: f64,
-    ) {
-        if !entity.is_empty() && !self.rules.get(rule).off {
-            self.count_key(facts, rule, (key(counter, entity), entity), member, value);
-        }
-    }
-
-    /// The same under a key of its own.
-    pub(crate) fn count_key(
-        &mut self,
-        facts: &Facts<'a>,
         rule: Which,
-        (key, entity): (String, &'a str),
-        member: &str,
+        (counter, of): (Which, &'a str),
+        entity: &'a str,
+        member: Member<'_>,
         value: f64,
     ) {
         let set = self.rules.get(rule);
+        if of.is_empty() || set.off {
+            return;
+        }
         let more = set.windows().count();
         // Before anything is remembered as counted.
         if self.observations + more > MOST {
             self.left_out += 1;
             return;
         }
+        let name = mix(hash(&[of]), counter as u64);
         let is_known = match rule.measure() {
-            Measure::Sum | Measure::Value | Measure::Volume => !self.has_room(&key, set),
-            _ => self.memory.knows(&key, member, facts, set.refresh_s()),
+            Measure::Sum | Measure::Value | Measure::Volume => !self.has_room(name, set),
+            _ => self
+                .memory
+                .knows(mix(name, member.hash()), facts, set.refresh_s()),
         };
         if is_known {
             return;
@@ -196,21 +187,16 @@ impl<'a, 'p> Plan<'a, 'p> {
             time_ms: facts.time_ms,
             rule,
             entity,
-            key,
-            member: member.to_owned(),
+            key: key(counter, of),
+            member: member.text(),
             value,
         });
     }
 
     /// More events of one key than the threshold wants are not counted of one batch: it is reached by
     /// those alone, and nobody can fill the host's time with one principal.
-    fn has_room(&mut self, key: &str, set: Set) -> bool {
-        if !self.of_key.contains_key(key) {
-            self.of_key.insert(key.to_owned(), 0);
-        }
-        let Some(count) = self.of_key.get_mut(key) else {
-            return true;
-        };
+    fn has_room(&mut self, name: u64, set: Set) -> bool {
+        let count = self.of_key.entry(name).or_default();
         *count += 1;
         let threshold = u64::from(set.threshold) / set.weight();
         u64::from(*count) <= (threshold + threshold / 4).clamp(32, 500)

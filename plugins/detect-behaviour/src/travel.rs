@@ -7,7 +7,7 @@ use sluicegate_plugin::{
     state::Entry,
 };
 
-use crate::{facts::Facts, plan::Plan, rules::Which};
+use crate::{facts::Facts, plan::Plan, rules::Which, text::Member};
 
 /// Addresses of one batch that are looked up.
 const MOST_ADDRESSES: usize = 500;
@@ -129,7 +129,8 @@ pub(crate) fn notice<'a>(
     for facts in people {
         let place = facts.address.and_then(|address| places.get(&address));
         if let Some(Some(place)) = place {
-            plan.count(facts, Which::Travel, facts.arn, &place.member(), 1.0);
+            let member = place.member();
+            plan.count(facts, Which::Travel, facts.arn, Member::Text(&member), 1.0);
         }
     }
     Ok(())

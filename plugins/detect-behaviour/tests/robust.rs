@@ -101,7 +101,7 @@ fn a_host_that_does_not_answer_costs_a_line_a_batch_and_nothing_else() {
 #[test]
 fn a_flood_of_principals_and_of_events_is_bounded() {
     let kit = kit(&json!({}));
-    let flood: Vec<String> = (0..700)
+    let flood: Vec<String> = (0..1_000)
         .map(|n| {
             let arn = json!({ "userIdentity": { "arn": format!("arn:aws:iam::1:user/u{n}") } });
             event(
