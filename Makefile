@@ -6,7 +6,7 @@ MAKEFLAGS += --no-print-directory
 
 WASM    := wasm32-unknown-unknown
 STAMPS  := build/stamps
-PLUGINS := enrich-context detect-cloudtrail redaction-check detect-sigma sample-data-events
+PLUGINS := enrich-context detect-cloudtrail detect-behaviour detect-sigma redaction-check sample-data-events
 # Guests that are components of their own; `hostile` is what they share.
 GUESTS  := $(filter-out hostile,$(notdir $(patsubst %/Cargo.toml,%,$(wildcard tests/guests/*/Cargo.toml))))
 # Components from Python: file, module, and where the module lies.

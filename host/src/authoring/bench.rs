@@ -81,7 +81,9 @@ pub(crate) fn measure(
     let memory_bytes = engine.memory_bytes().max(at_start);
     rounds.sort_by_key(|round| round.time);
 
-    let counting = Engine::measuring(true)?;
+    // Windows of its own, so that what was counted above does not come again here.
+    let services = Services::default().in_scratch()?;
+    let counting = Engine::measuring(true)?.with_services(services);
     let mut counted = run::worker(load(&counting, wasm, &terms)?);
     let fuel_per_event = once(&counting, &mut counted, batches)?.fuel_per_event();
     Ok(Measured {

@@ -15,7 +15,7 @@ use crate::config::Problems;
 pub struct Grants {
     /// Whether it may count over windows and remember (the interface `state`). Default false.
     pub state: bool,
-    /// Tables that it may look up in (the interface `lookup`). Default none.
+    /// Tables that it may look up in (the interface `lookup`); queries of others are refused. Default none.
     pub lookup: Vec<String>,
     /// Places of an event that it may see, as JSON Pointers; each stands for all that lies below it.
     /// Default `[""]`: the whole event.
@@ -52,6 +52,9 @@ impl Grants {
     }
 
     /// What a plugin asks for and is not granted, for a person to read; empty where all is granted.
+    ///
+    /// The import of `lookup` asks for nothing by itself: which table is wanted, and whether any is, is
+    /// known only by the query, and each query is held against `lookup`.
     pub(super) fn missing(
         &self,
         imports: &[&str],
@@ -60,9 +63,6 @@ impl Grants {
         let mut missing = Vec::new();
         if imports.contains(&"state") && !self.state {
             missing.push("state = true".to_owned());
-        }
-        if imports.contains(&"lookup") && self.lookup.is_empty() {
-            missing.push("lookup = [the tables it may use]".to_owned());
         }
         let conditions = subscription.matches.iter().flatten();
         let mut paths: Vec<&str> = conditions
@@ -115,7 +115,8 @@ mod tests {
         assert_eq!(Grants::default().missing(&["log"], &wanted), [""; 0]);
         assert_eq!(
             Grants::default().missing(&["log", "lookup", "state"], &wanted),
-            ["state = true", "lookup = [the tables it may use]"]
+            ["state = true"],
+            "tables are asked for by name, when they are queried"
         );
     }
 

@@ -24,11 +24,12 @@ impl Reach {
         field: &str,
         keys: &[String],
     ) -> Result<Column, lookup::Error> {
-        let batch = self.batch.as_mut().ok_or(lookup::Error::Unavailable)?;
-        // Before anything else: a plugin learns nothing of tables that are not its own.
+        // Before anything else: a plugin learns nothing of tables that are not its own. While it is
+        // configured it can tell by this that it is told of a table which it may not use.
         if !self.grants.lookup.iter().any(|granted| granted == table) {
             return Err(lookup::Error::NotGranted);
         }
+        let batch = self.batch.as_mut().ok_or(lookup::Error::Unavailable)?;
         let Some(tables) = &self.services.tables else {
             self.unanswered("query", &"this host keeps no tables");
             return Err(lookup::Error::Unavailable);

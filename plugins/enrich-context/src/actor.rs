@@ -53,7 +53,7 @@ impl<'a> Identity<'a> {
     fn session(self) -> &'static str {
         let role = after_last(self.issuer, b'/').unwrap_or_default();
         let name = self.session_name();
-        if contains(self.issuer, b":role/aws-service-role/") {
+        if is_service_linked(self.issuer) {
             "aws-service"
         } else if role.starts_with(b"AWSReservedSSO_") || name.contains(&b'@') {
             "human"
@@ -102,8 +102,10 @@ fn after_first(text: &[u8], byte: u8) -> Option<&[u8]> {
         .map(|at| &text[at + 1..])
 }
 
-fn contains(text: &[u8], part: &[u8]) -> bool {
-    text.windows(part.len()).any(|window| window == part)
+/// The sixth part of a role's ARN is its path and name.
+fn is_service_linked(arn: &[u8]) -> bool {
+    let role = arn.split(|&byte| byte == b':').nth(5);
+    role.is_some_and(|role| role.starts_with(b"role/aws-service-role/"))
 }
 
 #[cfg(test)]

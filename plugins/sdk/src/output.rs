@@ -136,7 +136,7 @@ impl Column {
 }
 
 /// A finding in the making.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 #[must_use = "a finding counts once it is given to Output::find"]
 pub struct Finding(types::Finding);
 

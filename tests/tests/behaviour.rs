@@ -1,0 +1,320 @@
+//! `detect-behaviour` and the tables of `enrich-context` as they are shipped: the components, windows in
+//! SQLite, tables of the operator.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::Arc,
+};
+
+use serde_json::{Value, json};
+use sluicegate::{
+    effects::Processed,
+    event::{EventBatch, Object, ObjectKind, ObjectRef, Span},
+    ledger::windows::SqliteWindows,
+    lookup::Tables,
+    mask::Masker,
+    plugin::{ChainWorker, Component, Grants, Limits, LoadError, PluginChain, Services, Terms},
+};
+use sluicegate_tests::host::{engine, root};
+
+const NOW_MS: i64 = 1_772_366_400_000;
+
+fn batch(events: &[Value]) -> EventBatch {
+    let reference = ObjectRef {
+        bucket: "b".into(),
+        key: "k".into(),
+        version: None,
+    };
+    let (mut data, mut spans) = (Vec::new(), Vec::new());
+    for (index, event) in (0..).zip(events) {
+        let start = u32::try_from(data.len()).unwrap();
+        data.extend_from_slice(event.to_string().as_bytes());
+        let end = u32::try_from(data.len()).unwrap();
+        spans.push(Span { start, end, index });
+    }
+    EventBatch {
+        object: Arc::new(Object::new(reference, "1".into(), ObjectKind::Log)),
+        data,
+        events: spans,
+    }
+}
+
+/// A table of places in CSV, by network; to a plugin it looks as a database of addresses does.
+fn tables(folder: &Path) -> Arc<Tables> {
+    let files = [
+        (
+            "places",
+            "network,location.latitude,location.longitude,country.iso_code\n\
+             203.0.113.0/24,52.5,13.4,DE\n198.51.100.0/24,40.7,-74.0,US\n",
+        ),
+        (
+            "accounts",
+            "account,name,environment\n111122223333,payments,production\n",
+        ),
+    ];
+    let mut settings = BTreeMap::new();
+    for (name, text) in files {
+        let path = folder.join(name).with_extension("csv");
+        std::fs::write(&path, text).unwrap();
+        let key = text.split(',').next().unwrap();
+        let matching = if key == "network" { "network" } else { "exact" };
+        let table = json!({ "path": path, "format": "csv", "key": key, "match": matching });
+        settings.insert(name.to_owned(), serde_json::from_value(table).unwrap());
+    }
+    Arc::new(Tables::load(&settings).unwrap())
+}
+
+fn load(
+    name: &str,
+    configuration: &Value,
+    grants: Grants,
+    services: Services,
+) -> Result<Component, LoadError> {
+    let path = root()
+        .join("dist/plugins")
+        .join(name)
+        .with_extension("wasm");
+    let wasm = std::fs::read(&path)
+        .unwrap_or_else(|error| panic!("{}: {error}; run `make plugins guests`", path.display()));
+    let terms = Terms {
+        configuration: configuration.as_object().unwrap().clone(),
+        // Tests run on a loaded machine, several at a time.
+        limits: Limits {
+            deadline_ms: 5_000,
+            start_ms: 5_000,
+            state_ms: 5_000,
+            ..Limits::default()
+        },
+        grants,
+    };
+    Component::load(&engine().with_services(services), name, &wasm, &terms)
+}
+
+fn grants(tables: &[&str]) -> Grants {
+    Grants {
+        state: true,
+        lookup: tables.iter().map(|&table| table.to_owned()).collect(),
+        ..Grants::default()
+    }
+}
+
+fn worker(component: Component) -> ChainWorker {
+    let chain = PluginChain::new(vec![component], &[&[]], Masker::default()).unwrap();
+    ChainWorker::new(Arc::new(chain))
+}
+
+/// A worker of its own, with windows that others may share.
+fn behaviour(folder: &Path, windows: &Arc<SqliteWindows>) -> ChainWorker {
+    let services = Services {
+        windows: Some(windows.clone()),
+        tables: Some(tables(folder)),
+    };
+    let configuration = json!({ "locations": "places" });
+    let grants = grants(&["places"]);
+    worker(load("detect-behaviour", &configuration, grants, services).unwrap())
+}
+
+/// A call of the user Ann, so many seconds after ten o'clock.
+fn call(number: usize, second: usize, source: &str, name: &str, more: Value) -> Value {
+    let (minute, second) = (second / 60, second % 60);
+    let mut event = json!({
+        "eventID": format!("ff{number:06}-0000-4000-8000-000000000000"),
+        "eventTime": format!("2026-03-01T10:{minute:02}:{second:02}Z"),
+        "eventSource": format!("{source}.amazonaws.com"),
+        "eventName": name,
+        "awsRegion": "eu-central-1",
+        "sourceIPAddress": "203.0.113.7",
+        "recipientAccountId": "111122223333",
+        "userAgent": "aws-cli/2.15.0",
+        "userIdentity": {
+            "type": "IAMUser", "arn": "arn:aws:iam::111122223333:user/ann", "accountId": "111122223333",
+            "userName": "ann", "accessKeyId": "AKIAIOSFODNN7EXAMPLE",
+        },
+    });
+    let members = event.as_object_mut().unwrap();
+    members.extend(more.as_object().unwrap().clone());
+    event
+}
+
+fn secrets(count: usize) -> Vec<Value> {
+    (0..count)
+        .map(|n| {
+            let more = json!({ "requestParameters": { "secretId": format!("secret-{n}") } });
+            call(n, n * 10, "secretsmanager", "GetSecretValue", more)
+        })
+        .collect()
+}
+
+fn process(worker: &mut ChainWorker, events: &[Value]) -> Processed {
+    let processed = worker.process(batch(events), NOW_MS);
+    assert_eq!(processed.failures.len(), 0, "{:?}", processed.failures);
+    processed
+}
+
+/// Each rule that found something, with the identifiers of the findings and how many events they have.
+fn found(processed: &Processed) -> BTreeMap<String, (usize, BTreeSet<String>)> {
+    let mut rules: BTreeMap<String, (usize, BTreeSet<String>)> = BTreeMap::new();
+    for (_, sighting) in &processed.sightings {
+        let (events, ids) = rules.entry(sighting.rule.clone()).or_default();
+        *events += 1;
+        ids.insert(sighting.finding_id());
+    }
+    rules
+}
+
+fn names(processed: &Processed) -> Vec<String> {
+    found(processed).into_keys().collect()
+}
+
+#[test]
+fn a_burst_over_two_batches_and_two_workers_is_one_finding() {
+    let folder = tempfile::tempdir().unwrap();
+    let windows = Arc::new(SqliteWindows::open(&folder.path().join("windows.sqlite")).unwrap());
+    let (mut one, mut other) = (
+        behaviour(folder.path(), &windows),
+        behaviour(folder.path(), &windows),
+    );
+    let events = secrets(20);
+    assert_eq!(names(&process(&mut one, &events[..10])), [""; 0]);
+    let second = found(&process(&mut other, &events[10..]));
+    let (count, ids) = &second["secrets-enumerated"];
+    assert_eq!((*count, ids.len()), (10, 1), "{second:?}");
+    assert_eq!(
+        found(&process(&mut other, &events[10..])),
+        second,
+        "delivered again"
+    );
+    assert_eq!(
+        found(&process(&mut one, &events[10..])),
+        second,
+        "and to another worker"
+    );
+    // Windows that were kept: a new worker after a restart goes on where the old one stopped.
+    drop((one, other, windows));
+    let windows = Arc::new(SqliteWindows::open(&folder.path().join("windows.sqlite")).unwrap());
+    let mut after = behaviour(folder.path(), &windows);
+    let next = &secrets(21)[20..];
+    assert_eq!(names(&process(&mut after, next)), ["secrets-enumerated"]);
+}
+
+#[test]
+fn who_is_in_two_places_is_found_by_the_operators_table() {
+    let folder = tempfile::tempdir().unwrap();
+    let windows = Arc::new(SqliteWindows::in_memory().unwrap());
+    let mut worker = behaviour(folder.path(), &windows);
+    let from = |number, minute: usize, address: &str| {
+        let more = json!({ "sourceIPAddress": address });
+        call(number, minute * 60, "sts", "GetCallerIdentity", more)
+    };
+    let both = [
+        from(0, 0, "203.0.113.7"),
+        from(1, 30, "198.51.100.1"),
+        from(2, 31, "192.0.2.1"),
+    ];
+    let processed = process(&mut worker, &both);
+    assert_eq!(names(&processed), ["impossible-travel"]);
+    let (row, sighting) = &processed.sightings[0];
+    assert_eq!(
+        (*row, sighting.entity[0].as_str()),
+        (1, "arn:aws:iam::111122223333:user/ann")
+    );
+    let countries = ("countries".to_owned(), "DE US".to_owned());
+    assert!(
+        sighting.attributes.contains(&countries),
+        "{:?}",
+        sighting.attributes
+    );
+}
+
+#[test]
+fn each_of_many_principals_in_one_batch_has_a_finding_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let windows = Arc::new(SqliteWindows::open(&folder.path().join("windows.sqlite")).unwrap());
+    let mut worker = behaviour(folder.path(), &windows);
+    let denied = |number: usize| {
+        let who =
+            json!({ "type": "IAMUser", "arn": format!("arn:aws:iam::1:user/u{}", number % 40) });
+        let more = json!({ "errorCode": "AccessDenied", "userIdentity": who });
+        call(
+            number,
+            number % 600,
+            "ec2",
+            &format!("Describe{}", number % 7),
+            more,
+        )
+    };
+    let events: Vec<Value> = (0..1_000).map(denied).collect();
+    let (count, ids) = &found(&process(&mut worker, &events))["calls-unauthorized-burst"];
+    assert_eq!(ids.len(), 40, "one each");
+    assert!((40..=1_000).contains(count), "{count}");
+}
+
+#[test]
+fn a_table_that_is_not_granted_is_refused_and_none_needs_no_grant() {
+    let folder = tempfile::tempdir().unwrap();
+    let services = || Services {
+        windows: Some(Arc::new(SqliteWindows::in_memory().unwrap())),
+        tables: Some(tables(folder.path())),
+    };
+    let refused = |name, configuration| {
+        let error = load(name, &configuration, grants(&["accounts"]), services()).unwrap_err();
+        error.to_string()
+    };
+    assert_eq!(
+        refused("detect-behaviour", json!({ "locations": "places" })),
+        "refused its configuration: locations names the table \"places\", which `grants.lookup` does not"
+    );
+    assert_eq!(
+        refused("enrich-context", json!({ "asn": "places" })),
+        "refused its configuration: asn names the table \"places\", which `grants.lookup` does not"
+    );
+    load("detect-behaviour", &json!({}), grants(&[]), services()).unwrap();
+    load(
+        "enrich-context",
+        &json!({}),
+        Grants::default(),
+        Services::default(),
+    )
+    .unwrap();
+    let without = load(
+        "detect-behaviour",
+        &json!({}),
+        Grants::default(),
+        services(),
+    );
+    assert_eq!(
+        without.unwrap_err().to_string(),
+        "asks for more than `grants` allows: state = true"
+    );
+}
+
+#[test]
+fn events_are_enriched_by_tables() {
+    let folder = tempfile::tempdir().unwrap();
+    let services = Services {
+        windows: None,
+        tables: Some(tables(folder.path())),
+    };
+    let configuration = json!({
+        "accounts": "accounts", "locations": "places", "networks": { "office": ["203.0.113.0/28"] },
+    });
+    let granted = grants(&["accounts", "places"]);
+    let mut worker = worker(load("enrich-context", &configuration, granted, services).unwrap());
+    let processed = process(&mut worker, &secrets(2));
+    let mut written = Vec::new();
+    processed.view(1, 0).write(b"", &mut written);
+    let event: Value = serde_json::from_slice(&written).unwrap();
+    let added = &event["sluicegate"]["enrich-context"];
+    assert_eq!(
+        added["account"],
+        json!({ "name": "payments", "environment": "production" })
+    );
+    assert_eq!(
+        added["network"],
+        json!({ "class": "public", "name": "office", "country": "DE" })
+    );
+    assert_eq!(added["client"], json!({ "family": "aws-cli" }));
+    assert_eq!(added["actor"]["kind"], "human");
+}
