@@ -58,7 +58,7 @@ pub(crate) struct Line {
 
 type Cost = fn(&Round) -> f64;
 
-const LINES: [(&str, Cost, Budget); 25] = [
+const LINES: [(&str, Cost, Budget); 27] = [
     (
         "floor: inflate whole, find boundaries",
         Round::floor,
@@ -136,6 +136,16 @@ const LINES: [(&str, Cost, Budget); 25] = [
         |r| r.plugin(Part::Redact),
         Budget::Ns(2000.0),
     ),
+    (
+        "detect-sigma, published rules",
+        |r| r.plugin(Part::SigmaPublished),
+        Budget::Ns(1500.0),
+    ),
+    (
+        "detect-sigma, 1,000 rules",
+        |r| r.plugin(Part::SigmaThousand),
+        Budget::Ns(1875.0),
+    ),
     ("all three plugins", |r| r.plugin(Part::Three), Budget::None),
     (
         "encode for HEC, untouched",
@@ -187,6 +197,7 @@ pub(crate) fn lines(rounds: &[Round]) -> Vec<Line> {
     };
     LINES
         .iter()
+        .filter(|(_, cost, _)| !median(cost).is_nan())
         .map(|(name, cost, budget)| Line {
             name,
             ns: median(cost),
