@@ -4,7 +4,11 @@ use std::borrow::Cow;
 
 use sluicegate_plugin::{Field, Row};
 
-use crate::{DetectCloudtrail, json::Json, policy};
+use crate::{
+    DetectCloudtrail,
+    json::{Json, Object},
+    policy,
+};
 
 /// How a call ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,7 +21,7 @@ pub(crate) enum Outcome {
 }
 
 /// One row, with what several rules ask about it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) struct Event<'a> {
     pub(crate) row: Row<'a>,
     /// The fields and the configuration.
@@ -25,7 +29,8 @@ pub(crate) struct Event<'a> {
     /// As the service's documentation calls it, without the version that some services append.
     pub(crate) name: &'a str,
     pub(crate) outcome: Outcome,
-    pub(crate) parameters: Json<'a>,
+    /// Empty until [`Event::read_parameters`].
+    pub(crate) parameters: Object<'a>,
 }
 
 impl<'a> Event<'a> {
@@ -41,8 +46,14 @@ impl<'a> Event<'a> {
             plugin,
             name: stem(row.str(plugin.name).unwrap_or_default()),
             outcome,
-            parameters: Json::of(row.json(plugin.parameters).unwrap_or_default()),
+            parameters: Object::default(),
         }
+    }
+
+    /// Reads the parameters, for an event that a rule wants to know more of.
+    pub(crate) fn read_parameters(&mut self) {
+        let text = self.row.json(self.plugin.parameters);
+        self.parameters = Object::read(text.unwrap_or_default());
     }
 
     /// The text of a field that is a string, else nothing.

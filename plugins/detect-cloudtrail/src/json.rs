@@ -4,57 +4,49 @@
 use std::borrow::Cow;
 
 /// One value, as its text; empty where there is none.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Json<'a>(&'a [u8]);
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Json<'a>(&'a str);
 
 impl<'a> Json<'a> {
     /// The value at the beginning of a text.
     pub(crate) fn of(text: &'a str) -> Self {
-        let bytes = text.as_bytes();
-        let start = skip_space(bytes, 0);
-        Self(&bytes[start..value_end(bytes, start)])
+        let start = skip_space(text.as_bytes(), 0);
+        Self(between(text, start, value_end(text.as_bytes(), start)))
     }
 
     /// The member with this name, whatever its case: services differ in it. Of a repeated member the
     /// last, as in the host's columns.
     pub(crate) fn get(self, name: &str) -> Self {
-        let is_name = |(raw, _): &(&[u8], Json<'_>)| {
-            raw.eq_ignore_ascii_case(name.as_bytes())
-                || (raw.contains(&b'\\') && unescape(raw).eq_ignore_ascii_case(name))
-        };
-        let found = Values::members(self.0).filter(is_name).last();
-        found.map_or(Self(b""), |(_, value)| value)
+        let named = self.members().filter(|(raw, _)| is_name(raw, name));
+        named.last().map_or(Self(""), |(_, value)| value)
     }
 
     /// The first of these members that is there.
     pub(crate) fn any(self, names: &[&str]) -> Self {
-        let found = names.iter().map(|name| self.get(name));
-        found
-            .into_iter()
-            .find(|value| value.exists())
-            .unwrap_or(Self(b""))
+        let mut found = names.iter().map(|name| self.get(name));
+        found.find(|value| value.exists()).unwrap_or_default()
     }
 
     /// Whether there is a value, and not null.
     pub(crate) fn exists(self) -> bool {
-        !self.0.is_empty() && self.0 != b"null"
+        !self.0.is_empty() && self.0 != "null"
     }
 
     pub(crate) fn is_object(self) -> bool {
-        self.0.first() == Some(&b'{')
+        self.0.starts_with('{')
     }
 
     /// The JSON text itself.
     pub(crate) fn text(self) -> &'a str {
-        std::str::from_utf8(self.0).unwrap_or_default()
+        self.0
     }
 
     /// A string without its escapes, or the text of a number or boolean; else nothing.
     pub(crate) fn str(self) -> Cow<'a, str> {
-        match self.0 {
-            [b'"', inner @ .., b'"'] => unescape(inner),
+        match self.0.as_bytes() {
+            [b'"', .., b'"'] => unescape(between(self.0, 1, self.0.len() - 1)),
             [b'{' | b'[', ..] | b"null" => Cow::Borrowed(""),
-            _ => Cow::Borrowed(self.text()),
+            _ => Cow::Borrowed(self.0),
         }
     }
 
@@ -75,79 +67,147 @@ impl<'a> Json<'a> {
 
     /// The elements of an array, or of EC2's `{"items": […]}`; any other value is the only element.
     pub(crate) fn each(self) -> Vec<Json<'a>> {
-        match self.0.first() {
-            Some(b'[') => Values::elements(self.0).collect(),
-            Some(b'{') if self.get("items").exists() => self.get("items").each(),
-            Some(b'{') if self.0.iter().all(|byte| b"{} \n\r\t".contains(byte)) => Vec::new(),
+        match self.0.as_bytes().first() {
+            Some(b'[') => Values::of(self.0, b'[').map(|(_, value)| value).collect(),
+            Some(b'{') => {
+                let items = self.get("items");
+                if items.exists() {
+                    return items.each();
+                }
+                let is_empty = self.members().next().is_none();
+                if is_empty { Vec::new() } else { vec![self] }
+            }
             Some(_) if self.exists() => vec![self],
             _ => Vec::new(),
         }
     }
 
     /// Names and values of an object; names as they stand in the text.
-    pub(crate) fn members(self) -> impl Iterator<Item = (&'a [u8], Json<'a>)> {
-        Values::members(self.0)
+    pub(crate) fn members(self) -> impl Iterator<Item = (&'a str, Json<'a>)> {
+        Values::of(self.0, b'{')
     }
+}
+
+/// The members of an object, found once for all that is asked of them.
+#[derive(Debug, Default)]
+pub(crate) struct Object<'a> {
+    whole: Json<'a>,
+    members: Vec<(&'a str, Json<'a>)>,
+    /// Whether a name has an escape in it.
+    escaped: bool,
+}
+
+impl<'a> Object<'a> {
+    /// Reads the object that a text is; one without members where it is none.
+    pub(crate) fn read(text: &'a str) -> Self {
+        let whole = Json(text.trim_ascii());
+        let members: Vec<_> = whole.members().collect();
+        Self {
+            whole,
+            escaped: members.iter().any(|(raw, _)| raw.contains('\\')),
+            members,
+        }
+    }
+
+    /// See [`Json::get`].
+    pub(crate) fn get(&self, name: &str) -> Json<'a> {
+        let mut last_first = self.members.iter().rev();
+        let found = last_first.find(|(raw, _)| {
+            raw.eq_ignore_ascii_case(name) || (self.escaped && is_name(raw, name))
+        });
+        found.map(|(_, value)| *value).unwrap_or_default()
+    }
+
+    /// See [`Json::any`].
+    pub(crate) fn any(&self, names: &[&str]) -> Json<'a> {
+        let mut found = names.iter().map(|name| self.get(name));
+        found.find(|value| value.exists()).unwrap_or_default()
+    }
+
+    /// Whether there is anything in it.
+    pub(crate) fn exists(&self) -> bool {
+        !self.members.is_empty()
+    }
+
+    /// The same as a value.
+    pub(crate) fn json(&self) -> Json<'a> {
+        self.whole
+    }
+
+    /// Names and values; names as they stand in the text.
+    pub(crate) fn members(&self) -> impl Iterator<Item = (&'a str, Json<'a>)> {
+        self.members.iter().copied()
+    }
+}
+
+/// Whether a member's name as it stands is this one, in whatever case. An escaped name is longer.
+fn is_name(raw: &str, name: &str) -> bool {
+    raw.eq_ignore_ascii_case(name)
+        || (raw.len() > name.len()
+            && raw.contains('\\')
+            && unescape(raw).eq_ignore_ascii_case(name))
 }
 
 /// The values of an object or array, one after the other, with their names.
 struct Values<'a> {
-    text: &'a [u8],
+    text: &'a str,
     at: usize,
     named: bool,
 }
 
 impl<'a> Values<'a> {
-    fn members(text: &'a [u8]) -> impl Iterator<Item = (&'a [u8], Json<'a>)> {
-        Self::inside(text, b'{')
-    }
-
-    fn elements(text: &'a [u8]) -> impl Iterator<Item = Json<'a>> {
-        Self::inside(text, b'[').map(|(_, value)| value)
-    }
-
-    fn inside(text: &'a [u8], bracket: u8) -> Self {
-        let is_kind = text.first() == Some(&bracket);
+    fn of(text: &'a str, bracket: u8) -> Self {
+        let is_kind = text.as_bytes().first() == Some(&bracket);
         Self {
             text,
             at: if is_kind { 1 } else { text.len() },
             named: bracket == b'{',
         }
     }
+
+    /// Passes a name and its colon.
+    fn name(&mut self) -> Option<&'a str> {
+        let bytes = self.text.as_bytes();
+        if bytes.get(self.at) != Some(&b'"') {
+            return None;
+        }
+        let end = string_end(bytes, self.at);
+        let name = between(self.text, self.at + 1, end - 1);
+        self.at = skip_space(bytes, end);
+        if bytes.get(self.at) != Some(&b':') {
+            return None;
+        }
+        self.at = skip_space(bytes, self.at + 1);
+        Some(name)
+    }
 }
 
 impl<'a> Iterator for Values<'a> {
-    type Item = (&'a [u8], Json<'a>);
+    type Item = (&'a str, Json<'a>);
 
     fn next(&mut self) -> Option<Self::Item> {
-        let text = self.text;
-        let mut at = skip_space(text, self.at);
-        if text.get(at) == Some(&b',') {
-            at = skip_space(text, at + 1);
+        let bytes = self.text.as_bytes();
+        self.at = skip_space(bytes, self.at);
+        if bytes.get(self.at) == Some(&b',') {
+            self.at = skip_space(bytes, self.at + 1);
         }
-        let mut name: &[u8] = &[];
-        if self.named {
-            if text.get(at) != Some(&b'"') {
-                self.at = text.len();
-                return None;
-            }
-            let end = value_end(text, at);
-            name = text.get(at + 1..end - 1).unwrap_or_default();
-            at = skip_space(text, end);
-            if text.get(at) != Some(&b':') {
-                self.at = text.len();
-                return None;
-            }
-            at = skip_space(text, at + 1);
-        }
-        let end = value_end(text, at);
-        if end == at {
-            self.at = text.len();
-            return None;
-        }
-        self.at = end;
-        Some((name, Json(&text[at..end])))
+        let name = if self.named { self.name() } else { Some("") };
+        let (start, end) = (self.at, value_end(bytes, self.at));
+        // Nothing follows what is broken.
+        let broken = name.is_none() || start == end;
+        self.at = if broken { bytes.len() } else { end };
+        (!broken).then(|| {
+            (
+                name.unwrap_or_default(),
+                Json(between(self.text, start, end)),
+            )
+        })
     }
+}
+
+/// A part of a text. Its ends lie at ASCII bytes, so that it is always one.
+fn between(text: &str, start: usize, end: usize) -> &str {
+    text.get(start..end).unwrap_or_default()
 }
 
 fn skip_space(text: &[u8], mut at: usize) -> usize {
@@ -161,76 +221,103 @@ fn skip_space(text: &[u8], mut at: usize) -> usize {
 /// so that no depth costs more than its bytes.
 fn value_end(text: &[u8], mut at: usize) -> usize {
     let mut depth = 0_usize;
-    loop {
-        match text.get(at) {
-            Some(b'"') => at = string_end(text, at),
-            Some(b'{' | b'[') => {
+    while let Some(byte) = text.get(at) {
+        match byte {
+            b'"' => at = string_end(text, at),
+            b'{' | b'[' => {
                 depth += 1;
                 at += 1;
             }
-            Some(b'}' | b']') if depth > 0 => {
+            b'}' | b']' if depth > 0 => {
                 depth -= 1;
                 at += 1;
             }
-            Some(b'}' | b']') | None => return at.min(text.len()),
-            Some(_) if depth > 0 => {
+            b'}' | b']' => return at,
+            _ if depth > 0 => {
                 at += 1;
                 continue;
             }
-            Some(_) => {
-                while !matches!(
-                    text.get(at),
-                    None | Some(b',' | b'}' | b']' | b':' | b' ' | b'\n' | b'\r' | b'\t')
-                ) {
-                    at += 1;
-                }
+            _ => {
+                let ends = |byte: &u8| b",}]: \n\r\t".contains(byte);
+                let length = text[at..].iter().position(ends);
+                return length.map_or(text.len(), |length| at + length);
             }
         }
         if depth == 0 {
-            return at.min(text.len());
+            return at;
         }
     }
+    text.len().min(at)
 }
 
 /// The position after a string's closing quote, or the end of a text that has none.
 fn string_end(text: &[u8], start: usize) -> usize {
     let mut at = start + 1;
-    while let Some(byte) = text.get(at) {
-        match byte {
-            b'"' => return at + 1,
-            b'\\' => at += 2,
-            _ => at += 1,
+    loop {
+        // Most bytes are neither a quote nor a backslash: eight at a time.
+        while let Some(eight) = text.get(at..at + 8).and_then(|eight| eight.try_into().ok()) {
+            let eight = u64::from_le_bytes(eight);
+            let marks = zeros(eight ^ repeated(b'"')) | zeros(eight ^ repeated(b'\\'));
+            if marks != 0 {
+                at += marks.trailing_zeros() as usize / 8;
+                break;
+            }
+            at += 8;
+        }
+        match text.get(at) {
+            Some(b'"') => return at + 1,
+            Some(b'\\') => at += 2,
+            Some(_) => at += 1,
+            None => return text.len(),
         }
     }
-    text.len()
+}
+
+const fn repeated(byte: u8) -> u64 {
+    u64::from_le_bytes([byte; 8])
+}
+
+/// The highest bit of each byte that is zero; only the lowest of those bits is sure.
+const fn zeros(eight: u64) -> u64 {
+    eight.wrapping_sub(repeated(1)) & !eight & repeated(0x80)
 }
 
 /// The text between a string's quotes without its escapes; a lone surrogate becomes U+FFFD.
-fn unescape(raw: &[u8]) -> Cow<'_, str> {
-    if !raw.contains(&b'\\') {
-        return String::from_utf8_lossy(raw);
+fn unescape(raw: &str) -> Cow<'_, str> {
+    if !raw.contains('\\') {
+        return Cow::Borrowed(raw);
     }
     let mut units: Vec<u16> = Vec::new();
     let mut out = String::with_capacity(raw.len());
-    let text = String::from_utf8_lossy(raw);
-    let mut rest = text.chars();
-    while let Some(char) = rest.next() {
-        let escape = if char == '\\' { rest.next() } else { None };
-        if escape == Some('u') {
-            let code: String = rest.by_ref().take(4).collect();
-            units.push(u16::from_str_radix(&code, 16).unwrap_or(0xfffd));
+    let mut parts = raw.split('\\');
+    out.push_str(parts.next().unwrap_or_default());
+    while let Some(part) = parts.next() {
+        if let Some(code) = part.strip_prefix('u') {
+            let digits = code.get(..4).unwrap_or_default();
+            units.push(u16::from_str_radix(digits, 16).unwrap_or(0xfffd));
+            let rest = between(code, digits.len(), code.len());
+            if !rest.is_empty() {
+                flush(&mut units, &mut out);
+                out.push_str(rest);
+            }
             continue;
         }
         flush(&mut units, &mut out);
-        out.push(match escape {
-            None => char,
-            Some('n') => '\n',
-            Some('r') => '\r',
-            Some('t') => '\t',
-            Some('b') => '\u{8}',
-            Some('f') => '\u{c}',
-            Some(other) => other,
-        });
+        let mut chars = part.chars();
+        match chars.next() {
+            Some('n') => out.push('\n'),
+            Some('r') => out.push('\r'),
+            Some('t') => out.push('\t'),
+            Some('b') => out.push('\u{8}'),
+            Some('f') => out.push('\u{c}'),
+            Some(other) => out.push(other),
+            // Two backslashes are one, and what follows is text.
+            None => {
+                out.push('\\');
+                out.push_str(parts.next().unwrap_or_default());
+            }
+        }
+        out.push_str(chars.as_str());
     }
     flush(&mut units, &mut out);
     Cow::Owned(out)
@@ -286,9 +373,20 @@ mod tests {
     #[test]
     fn escapes_are_resolved() {
         assert_eq!(
-            Json::of(r#""\u0041\n\/\"\ud83d\ude00\ud800x""#).str(),
-            "A\n/\"😀\u{fffd}x"
+            Json::of(r#""\u0041\n\/\"\ud83d\ude00\ud800x\\n\\\u0042\\""#).str(),
+            "A\n/\"😀\u{fffd}x\\n\\B\\"
         );
+    }
+
+    #[test]
+    fn strings_end_at_their_own_quote_wherever_it_stands() {
+        for length in 0..40 {
+            for tail in ["", r#"\""#, r"\\", "é"] {
+                let text = format!(r#"{{"a":"{}{tail}","b":"x"}}"#, "y".repeat(length));
+                assert_eq!(Json::of(&text).get("b").str(), "x", "{text}");
+                assert_eq!(Object::read(&text).get("b").str(), "x", "{text}");
+            }
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! Matches are counted by the host, by rule, principal and window, so that a storm of failing calls is
 //! one finding.
 
+mod agents;
 mod config;
 mod event;
 mod found;
@@ -15,6 +16,7 @@ mod rules;
 pub use config::{Config, Exception};
 pub use rules::watched;
 
+use agents::Agents;
 use detections::{
     Rule, Severity,
     cloudtrail::{access, calls},
@@ -70,6 +72,7 @@ pub struct DetectCloudtrail {
     delivery: Field,
     index: Index,
     networks: Vec<Network>,
+    agents: Agents,
 }
 
 impl Process for DetectCloudtrail {
@@ -77,6 +80,7 @@ impl Process for DetectCloudtrail {
         self.config.check()?;
         self.index = Index::new();
         self.networks = self.config.networks()?;
+        self.agents = Agents::new(&self.config.attack_agents);
         rules::subscribe(wanted);
         wanted.clause().present("/errorCode");
         wanted.clause().one_of("/userIdentity/type", &["Root"]);
@@ -96,10 +100,12 @@ impl Process for DetectCloudtrail {
     }
 
     fn process(&self, batch: &Batch<'_>, out: &mut Output) -> Result<(), String> {
+        // Neighbours tend to have the same agent.
+        let mut agent: (&[u8], bool) = (b"", false);
         for row in batch.rows() {
-            let event = Event::new(row, self);
+            let mut event = Event::new(row, self);
             let mut found = Found::default();
-            self.index.judge(&event, &mut found);
+            self.index.judge(&mut event, &mut found);
             let judged = found.judged(event.outcome);
             let attempted = judged
                 .iter()
@@ -112,6 +118,13 @@ impl Process for DetectCloudtrail {
             }
             self.failure(&event, out);
             self.caller(&event, out);
+            let text = row.bytes(self.agent);
+            if text != agent.0 {
+                agent = (text, self.agents.names_one(text));
+            }
+            if agent.1 {
+                self.matched(&event, &calls::ATTACK_TOOL_USED, out);
+            }
         }
         Ok(())
     }
@@ -151,15 +164,6 @@ impl DetectCloudtrail {
             && config::is_outside(networks, event.text(self.address))
         {
             self.matched(event, &access::INSTANCE_CREDENTIALS_OUTSIDE, out);
-        }
-        let agent = event.text(self.agent).to_ascii_lowercase();
-        if self
-            .config
-            .attack_agents
-            .iter()
-            .any(|word| agent.contains(word.as_str()))
-        {
-            self.matched(event, &calls::ATTACK_TOOL_USED, out);
         }
     }
 

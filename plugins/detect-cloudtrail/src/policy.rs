@@ -157,16 +157,12 @@ fn allowing(document: &str) -> Vec<Json<'_>> {
 fn narrowed(condition: Json<'_>) -> bool {
     condition.members().any(|(operator, keys)| {
         let operator = operator.to_ascii_lowercase();
-        let has = |word: &[u8]| operator.windows(word.len()).any(|part| part == word);
-        let positive = [&b"equals"[..], b"like", b"ipaddress"]
-            .iter()
-            .any(|word| has(word));
-        positive
-            && !has(b"not")
-            && !has(b"ifexists")
+        let positive = ["equals", "like", "ipaddress"];
+        positive.iter().any(|word| operator.contains(word))
+            && !operator.contains("not")
+            && !operator.contains("ifexists")
             && keys.members().any(|(key, values)| {
-                let key = key.to_ascii_lowercase();
-                let known = NARROWING.iter().any(|name| name.as_bytes() == key);
+                let known = NARROWING.iter().any(|name| name.eq_ignore_ascii_case(key));
                 let values = values.each();
                 let open = values.iter().any(|value| {
                     let value = value.str();

@@ -8,6 +8,8 @@ mod logging;
 mod passing;
 mod s3;
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use sluicegate_plugin::Subscription;
 
 use crate::{event::Event, found::Found};
@@ -28,7 +30,7 @@ pub(crate) struct Watch {
 }
 
 /// A condition of the subscription beside the call's name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Only {
     Any,
     RoleSessions,
@@ -64,17 +66,23 @@ pub fn watched() -> impl Iterator<Item = (&'static str, &'static str)> {
     watches.flat_map(|watch| watch.names.iter().map(|name| (watch.source, *name)))
 }
 
-/// Asks for all watched calls.
+/// Asks for all watched calls, with one clause for all calls of a source.
 pub(crate) fn subscribe(wanted: &mut Subscription) {
+    let mut groups: BTreeMap<(&str, Only), BTreeSet<&str>> = BTreeMap::new();
     for watch in THEMES.into_iter().flatten() {
-        let source = format!("{}.amazonaws.com", watch.source);
-        let clause = wanted.clause().one_of("/eventSource", &[&source]);
-        if watch.source == VERSIONED {
-            clause.starts_with("/eventName", watch.names);
+        let group = groups.entry((watch.source, watch.only)).or_default();
+        group.extend(watch.names);
+    }
+    for ((source, only), names) in groups {
+        let names: Vec<&str> = names.into_iter().collect();
+        let full = format!("{source}.amazonaws.com");
+        let clause = wanted.clause().one_of("/eventSource", &[&full]);
+        if source == VERSIONED {
+            clause.starts_with("/eventName", &names);
         } else {
-            clause.one_of("/eventName", watch.names);
+            clause.one_of("/eventName", &names);
         }
-        match watch.only {
+        match only {
             Only::Any => {}
             Only::RoleSessions => {
                 clause.one_of("/userIdentity/type", &["AssumedRole"]);
@@ -104,19 +112,19 @@ impl Index {
     }
 
     /// Has all judges of the event's call look at it.
-    pub(crate) fn judge(&self, event: &Event<'_>, found: &mut Found) {
+    pub(crate) fn judge(&self, event: &mut Event<'_>, found: &mut Found) {
         let start = self.0.partition_point(|(name, _)| *name < event.name);
-        let named = self.0[start..]
-            .iter()
-            .take_while(|(name, _)| *name == event.name);
-        let mut named = named.peekable();
-        if named.peek().is_none() {
-            return;
-        }
+        let named = self.0[start..].iter();
         let source = event.text(event.plugin.source);
         let source = source.strip_suffix(".amazonaws.com").unwrap_or_default();
-        for (_, watch) in named {
+        let name = event.name;
+        let mut is_read = false;
+        for (_, watch) in named.take_while(|(other, _)| *other == name) {
             if watch.source == source {
+                if !is_read {
+                    event.read_parameters();
+                    is_read = true;
+                }
                 (watch.judge)(event, found);
             }
         }

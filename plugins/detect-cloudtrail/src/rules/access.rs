@@ -77,16 +77,12 @@ fn password_policy(event: &Event<'_>, found: &mut Found) {
     }
 }
 
+/// Within an account, chains are how everything works.
 fn role_chained(event: &Event<'_>, found: &mut Found) {
-    if event.text(event.plugin.identity_type) != "AssumedRole" {
-        return;
-    }
     let role = event.parameter("roleArn");
     let leads_out = policy::account_of(&role).is_some_and(|account| !event.trusts(account));
-    let found = found.add(&rules::ROLE_CHAINED);
-    found.about("role", role);
-    if leads_out {
-        found.severity(Severity::Low);
+    if leads_out && event.text(event.plugin.identity_type) == "AssumedRole" {
+        found.add(&rules::ROLE_CHAINED).about("role", role);
     }
 }
 
@@ -139,7 +135,7 @@ fn metadata_options(event: &Event<'_>, found: &mut Found) {
     let request = if request.exists() {
         request
     } else {
-        event.parameters
+        event.parameters.json()
     };
     if request
         .get("HttpTokens")
@@ -161,7 +157,7 @@ fn batch_of_secrets(event: &Event<'_>, found: &mut Found) {
 }
 
 fn batch_of_parameters(event: &Event<'_>, found: &mut Found) {
-    let parameters = event.parameters;
+    let parameters = &event.parameters;
     let many = parameters.get("names").each().len()
         >= event.plugin.config.parameters_at_once as usize
         || parameters.get("recursive").is_true();

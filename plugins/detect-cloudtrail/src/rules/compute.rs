@@ -177,7 +177,7 @@ fn user_data_changed(event: &Event<'_>, found: &mut Found) {
 
 fn unusual_instances(event: &Event<'_>, found: &mut Found) {
     let config = &event.plugin.config;
-    let parameters = event.parameters;
+    let parameters = &event.parameters;
     let kind = parameters.any(&["instanceType", "launchSpecification"]);
     let kind = if kind.is_object() {
         kind.get("instanceType").str()
@@ -228,7 +228,7 @@ fn function_layers(event: &Event<'_>, found: &mut Found) {
 }
 
 fn function_opened(event: &Event<'_>, found: &mut Found) {
-    let parameters = event.parameters;
+    let parameters = &event.parameters;
     let principal = parameters.get("principal").str();
     let narrowed = [
         "sourceArn",
@@ -282,14 +282,14 @@ const SENSITIVE_PORTS: [i64; 22] = [
 const MANY_PORTS: i64 = 1_024;
 
 fn security_group(event: &Event<'_>, found: &mut Found) {
-    let parameters = event.parameters;
+    let parameters = &event.parameters;
     let changed = parameters.get("ModifySecurityGroupRulesRequest");
     let changed = changed.get("SecurityGroupRule").each().into_iter();
     let permissions = parameters
         .get("ipPermissions")
         .each()
         .into_iter()
-        .chain([parameters])
+        .chain([parameters.json()])
         .chain(changed.map(|rule| rule.get("SecurityGroupRule")));
     let open = permissions.filter(|permission| is_for_the_world(*permission));
     let worst = open

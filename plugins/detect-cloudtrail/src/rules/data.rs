@@ -214,7 +214,7 @@ fn exported(event: &Event<'_>, found: &mut Found) {
 }
 
 fn resource_policy(event: &Event<'_>, found: &mut Found) {
-    let parameters = event.parameters;
+    let parameters = &event.parameters;
     let is_attribute = parameters.get("attributeName").str() == "Policy";
     let document = if is_attribute {
         parameters.get("attributeValue")
@@ -268,7 +268,7 @@ fn resource_share(event: &Event<'_>, found: &mut Found) {
 }
 
 fn database(event: &Event<'_>, found: &mut Found) {
-    let parameters = event.parameters;
+    let parameters = &event.parameters;
     let names = [
         "dBInstanceIdentifier",
         "dBClusterIdentifier",

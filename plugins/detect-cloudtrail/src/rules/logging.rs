@@ -168,7 +168,7 @@ const SECURITY_HUB: &[&str] = &[
 
 /// A failed attempt has a rule of its own.
 fn trail(event: &Event<'_>, found: &mut Found) {
-    let parameters = event.parameters;
+    let parameters = &event.parameters;
     let severity = match event.name {
         "DeleteEventDataStore" | "DeleteTrail" | "StopEventDataStoreIngestion" | "StopLogging" => {
             Severity::Critical
@@ -280,7 +280,7 @@ fn alarm(event: &Event<'_>, found: &mut Found) {
 }
 
 fn guardduty(event: &Event<'_>, found: &mut Found) {
-    let parameters = event.parameters;
+    let parameters = &event.parameters;
     let severity = match event.name {
         "UpdateDetector" if parameters.get("enable").is_false() => Severity::High,
         "CreateFilter" | "UpdateFilter" if parameters.get("action").str() == "ARCHIVE" => {

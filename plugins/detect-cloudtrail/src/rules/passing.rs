@@ -3,7 +3,7 @@
 use detections::{Severity, cloudtrail::identity as rules};
 
 use super::{Watch, watch};
-use crate::{event::Event, found::Found, json::Json};
+use crate::{event::Event, found::Found, json::Object};
 
 pub(super) const WATCHED: &[Watch] = &[
     watch(
@@ -90,21 +90,23 @@ const ROLES: [&str; 10] = [
 ];
 
 fn role_passed(event: &Event<'_>, found: &mut Found) {
-    let role = passed(event.parameters);
+    let role = passed(&event.parameters);
     if role.is_empty() {
         return;
     }
     let shell = event.name.ends_with("DevEndpoint");
     let powerful = role.to_ascii_lowercase().contains("admin");
-    let found = found.add(&rules::ROLE_PASSED);
-    found.about("role", role);
-    if shell || powerful {
-        found.severity(Severity::Medium);
+    if shell || powerful || event.is_person() {
+        let found = found.add(&rules::ROLE_PASSED);
+        found.about("role", role);
+        if shell || powerful {
+            found.severity(Severity::Medium);
+        }
     }
 }
 
 /// The role among the parameters: at their top, or where a service nests it.
-fn passed(parameters: Json<'_>) -> String {
+fn passed(parameters: &Object<'_>) -> String {
     let nested = [
         "containerProperties",
         "target",

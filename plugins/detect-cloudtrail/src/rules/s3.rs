@@ -82,7 +82,7 @@ const EVERYONE: [&str; 2] = [
 ];
 
 fn bucket_acl(event: &Event<'_>, found: &mut Found) {
-    let parameters = event.parameters;
+    let parameters = &event.parameters;
     let canned = parameters.get("x-amz-acl").each();
     let mut public = canned.iter().any(|acl| {
         let acl = acl.str();
@@ -98,7 +98,7 @@ fn bucket_acl(event: &Event<'_>, found: &mut Found) {
         .any(|grant| is_everyone(&grant.get("Grantee").get("URI").str()));
     let headers = parameters
         .members()
-        .filter(|(name, _)| name.starts_with(b"x-amz-grant-"));
+        .filter(|(name, _)| name.starts_with("x-amz-grant-"));
     public |= headers
         .flat_map(|(_, value)| value.each())
         .any(|value| is_everyone(&value.str()));
@@ -115,7 +115,7 @@ fn is_everyone(uri: &str) -> bool {
 }
 
 fn public_access(event: &Event<'_>, found: &mut Found) {
-    let parameters = event.parameters;
+    let parameters = &event.parameters;
     let block = parameters.get("PublicAccessBlockConfiguration");
     let weakened = [
         "BlockPublicAcls",
