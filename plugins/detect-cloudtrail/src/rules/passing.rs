@@ -56,7 +56,7 @@ pub(super) const WATCHED: &[Watch] = &[
         &["CreateProject", "UpdateProject"],
         role_passed,
     ),
-    watch("ecs", &["RegisterTaskDefinition", "RunTask"], role_passed),
+    watch("ecs", &["RegisterTaskDefinition"], role_passed),
     watch(
         "datapipeline",
         &["CreatePipeline", "PutPipelineDefinition"],
