@@ -153,7 +153,20 @@ fn principal(event: &Value) -> String {
         .to_owned()
 }
 
-/// The detection rules once more, slow and simple, for events of this corpus.
+/// The rules that are judged here once more; the others have tables of their own.
+const JUDGED: [&str; 9] = [
+    "call-failed",
+    "call-unauthorized",
+    "cloudtrail-tampered",
+    "cloudtrail-tampering-attempted",
+    "console-login-without-mfa",
+    "iam-administrator-attached",
+    "iam-policy-changed",
+    "root-used",
+    "s3-bucket-deleted",
+];
+
+/// Detection rules once more, slow and simple, for events of this corpus.
 fn expected_rules(event: &Value) -> Vec<&'static str> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let (source, name, error) = (
@@ -251,14 +264,15 @@ fn expected_findings(events: &[String]) -> BTreeMap<FindingKey, u64> {
         .collect()
 }
 
-/// The same, from what the hub holds; findings of the redaction plugin apart.
+/// The same, from what the hub holds; findings of other plugins and rules apart.
 fn hub_findings(hub: &SecurityHub) -> (BTreeMap<FindingKey, u64>, usize) {
     let mut findings = BTreeMap::new();
     let mut others = 0;
     for finding in hub.findings().values() {
         let fields = &finding["ProductFields"];
         let text = |name: &str| fields[name].as_str().unwrap_or_default().to_owned();
-        if text("sluicegate/plugin") != "detect-cloudtrail" {
+        let judged = JUDGED.contains(&text("sluicegate/rule").as_str());
+        if text("sluicegate/plugin") != "detect-cloudtrail" || !judged {
             others += 1;
             continue;
         }

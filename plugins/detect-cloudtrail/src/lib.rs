@@ -1,33 +1,36 @@
 //! `detect-cloudtrail`: what nobody should miss in a trail, judged event by event.
 //!
-//! The rules stand in `rules`; each is a finding per principal and window. Matches are counted by
-//! the host, so that a storm of failing calls is one finding.
+//! What a finding says stands in the catalogue (`detections`), when a rule matches in `rules`, by theme.
+//! Matches are counted by the host, by rule, principal and window, so that a storm of failing calls is
+//! one finding.
 
-mod calls;
+mod agents;
+mod config;
+mod event;
+mod found;
+mod json;
+mod network;
+mod policy;
 mod rules;
 
-use calls::Call;
-use rules::Rule;
+pub use config::{Config, Exception};
+pub use rules::watched;
+
+use agents::Agents;
+use detections::{
+    Rule, Severity,
+    cloudtrail::{access, calls},
+};
+use event::{Event, Outcome};
+use found::Found;
+use network::Network;
+use rules::Index;
 use sluicegate_plugin::{
-    Batch, Field, Finding, Output, Process, Row, Severity, Subscription, configuration, plugin,
+    Batch, Field, Finding, Output, Process, Severity as Level, Subscription, plugin,
 };
 
-/// What the operator may set.
-#[configuration]
-#[serde(default)]
-pub struct Config {
-    /// Matches of one rule by one principal within so many seconds are one finding.
-    #[schemars(range(min = 60, max = 86400))]
-    pub window_s: u32,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self { window_s: 3600 }
-    }
-}
-
-/// The plugin with the fields it reads.
+/// The plugin with the fields it reads. Few, for the host takes them out of every event: what rules want
+/// to know about a request they read from its parameters themselves.
 #[plugin(detect)]
 #[derive(Debug)]
 pub struct DetectCloudtrail {
@@ -41,183 +44,179 @@ pub struct DetectCloudtrail {
     error: Field,
     #[field("/eventType")]
     event_type: Field,
-    #[field("/userIdentity/type")]
-    identity_type: Field,
-    #[field("/userIdentity/invokedBy")]
-    invoked_by: Field,
-    #[field("/userIdentity/arn")]
-    arn: Field,
-    #[field("/userIdentity/sessionContext/sessionIssuer/arn")]
-    issuer: Field,
-    #[field("/userIdentity/accountId")]
-    account: Field,
+    #[field("/userAgent")]
+    agent: Field,
+    #[field("/sourceIPAddress")]
+    address: Field,
     #[field("/recipientAccountId")]
     recipient: Field,
+    #[field("/requestParameters")]
+    parameters: Field,
     #[field("/responseElements/ConsoleLogin")]
     login: Field,
     #[field("/additionalEventData/MFAUsed")]
     mfa: Field,
-    #[field("/requestParameters/bucketName")]
-    bucket: Field,
-    #[field("/requestParameters/policyArn")]
-    policy: Field,
-    #[field("/requestParameters/userName")]
-    user: Field,
-    #[field("/requestParameters/roleName")]
-    role: Field,
-    #[field("/requestParameters/groupName")]
-    group: Field,
-    #[field("/requestParameters/name")]
-    trail: Field,
-    #[field("/requestParameters/insightSelectors")]
-    insights: Field,
-    #[field("/requestParameters/trailName")]
-    selector_trail: Field,
+    #[field("/additionalEventData/SSEApplied")]
+    encryption: Field,
+    #[field("/userIdentity/type")]
+    identity_type: Field,
+    #[field("/userIdentity/arn")]
+    arn: Field,
+    #[field("/userIdentity/accountId")]
+    account: Field,
+    #[field("/userIdentity/invokedBy")]
+    invoked_by: Field,
+    #[field("/userIdentity/sessionContext/sessionIssuer/arn")]
+    issuer: Field,
+    #[field("/userIdentity/sessionContext/ec2RoleDelivery")]
+    delivery: Field,
+    index: Index,
+    networks: Vec<Network>,
+    agents: Agents,
 }
 
 impl Process for DetectCloudtrail {
     fn configure(&mut self, wanted: &mut Subscription) -> Result<(), String> {
-        let window_s = self.config.window_s;
-        if !(60..=86_400).contains(&window_s) {
-            return Err(format!(
-                "window_s must be between 60 and 86400, got {window_s}"
-            ));
-        }
-        for (source, names) in calls::WATCHED {
+        self.config.check()?;
+        self.index = Index::new();
+        self.networks = self.config.networks()?;
+        self.agents = Agents::new(&self.config.attack_agents);
+        rules::subscribe(wanted);
+        wanted.clause().present("/errorCode");
+        wanted.clause().one_of("/userIdentity/type", &["Root"]);
+        if !self.networks.is_empty() {
             wanted
                 .clause()
-                .one_of("eventSource", &[source])
-                .one_of("eventName", names);
+                .present("/userIdentity/sessionContext/ec2RoleDelivery");
         }
-        wanted.clause().present("errorCode");
-        wanted.clause().one_of("/userIdentity/type", &["Root"]);
+        let emergency: Vec<&str> = self.config.break_glass.iter().map(String::as_str).collect();
+        if !emergency.is_empty() {
+            wanted.clause().one_of("/userIdentity/arn", &emergency);
+            wanted
+                .clause()
+                .one_of("/userIdentity/sessionContext/sessionIssuer/arn", &emergency);
+        }
         Ok(())
     }
 
     fn process(&self, batch: &Batch<'_>, out: &mut Output) -> Result<(), String> {
+        // Neighbours tend to have the same agent.
+        let mut agent: (&[u8], bool) = (b"", false);
         for row in batch.rows() {
-            self.watched_call(row, out);
-            self.failure(row, out);
-            self.root(row, out);
+            let mut event = Event::new(row, self);
+            let mut found = Found::default();
+            self.index.judge(&mut event, &mut found);
+            let judged = found.judged(event.outcome);
+            let attempted = judged
+                .iter()
+                .any(|found| found.rule.id == calls::DELETION_ATTEMPTED.id);
+            for found in judged {
+                self.report(&event, found.rule, found.severity, &found.about, out);
+            }
+            if !attempted && is_denied_deletion(&event) {
+                self.matched(&event, &calls::DELETION_ATTEMPTED, out);
+            }
+            self.failure(&event, out);
+            self.caller(&event, out);
+            let text = row.bytes(self.agent);
+            if text != agent.0 {
+                agent = (text, self.agents.names_one(text));
+            }
+            if agent.1 {
+                self.matched(&event, &calls::ATTACK_TOOL_USED, out);
+            }
         }
         Ok(())
     }
 }
 
 impl DetectCloudtrail {
-    /// The rules that are about certain calls.
-    fn watched_call(&self, row: Row<'_>, out: &mut Output) {
-        let failed = row.has(self.error);
-        match calls::of(row.bytes(self.source), row.bytes(self.name)) {
-            Some(Call::BucketDeletion) if !failed => {
-                let finding = self.matched(row, &rules::BUCKET_DELETED);
-                out.find(row, about(row, finding, "bucket", self.bucket));
-            }
-            Some(Call::PolicyChange) if !failed => self.policy_change(row, out),
-            Some(Call::ConsoleLogin) => self.console_login(row, out),
-            Some(Call::Tampering(severity)) => self.tampering(row, severity, failed, out),
-            Some(Call::InsightSelectors) if matches!(row.bytes(self.insights), b"" | b"[]") => {
-                self.tampering(row, Severity::Medium, failed, out);
-            }
-            _ => {}
+    fn failure(&self, event: &Event<'_>, out: &mut Output) {
+        match event.outcome {
+            Outcome::Succeeded => {}
+            Outcome::Denied => self.matched(event, &calls::CALL_UNAUTHORIZED, out),
+            Outcome::Failed => self.matched(event, &calls::CALL_FAILED, out),
         }
     }
 
-    fn policy_change(&self, row: Row<'_>, out: &mut Output) {
-        let all_powerful = row
-            .bytes(self.policy)
-            .ends_with(b":policy/AdministratorAccess")
-            && row.bytes(self.name).starts_with(b"Attach");
-        let rule = if all_powerful {
-            &rules::ADMINISTRATOR_ATTACHED
-        } else {
-            &rules::POLICY_CHANGED
-        };
-        let mut finding = self.matched(row, rule);
-        for (name, field) in [
-            ("policy", self.policy),
-            ("user", self.user),
-            ("role", self.role),
-            ("group", self.group),
-        ] {
-            finding = about(row, finding, name, field);
-        }
-        out.find(row, finding);
-    }
-
-    /// A login by single sign-on has its MFA elsewhere; only a user's own password counts here.
-    fn console_login(&self, row: Row<'_>, out: &mut Output) {
-        let own_password = matches!(row.bytes(self.identity_type), b"IAMUser" | b"Root");
-        let succeeded = row.bytes(self.login) == b"Success";
-        if own_password && succeeded && row.bytes(self.mfa) == b"No" {
-            out.find(row, self.matched(row, &rules::LOGIN_WITHOUT_MFA));
-        }
-    }
-
-    fn tampering(&self, row: Row<'_>, severity: Severity, failed: bool, out: &mut Output) {
-        let rule = if failed {
-            rules::TAMPERING_ATTEMPTED
-        } else {
-            Rule {
-                severity,
-                ..rules::TAMPERED
-            }
-        };
-        let finding = self.matched(row, &rule);
-        let finding = about(row, finding, "trail", self.trail);
-        out.find(row, about(row, finding, "trail", self.selector_trail));
-    }
-
-    fn failure(&self, row: Row<'_>, out: &mut Output) {
-        if row.has(self.error) {
-            let denied = calls::is_denied(row.bytes(self.error));
-            let rule = if denied {
-                &rules::CALL_UNAUTHORIZED
-            } else {
-                &rules::CALL_FAILED
-            };
-            out.find(row, self.matched(row, rule));
-        }
-    }
-
-    /// Root acting itself: not a service in its name, and not a login that failed.
-    fn root(&self, row: Row<'_>, out: &mut Output) {
-        let root = row.bytes(self.identity_type) == b"Root";
+    /// The rules about who calls, whatever the call.
+    fn caller(&self, event: &Event<'_>, out: &mut Output) {
+        // Root acting itself: not a service in its name, and not a login that failed. A service is never
+        // the first: root's own call to it is found.
+        let root = event.text(self.identity_type) == "Root";
         let by_service =
-            row.has(self.invoked_by) || row.bytes(self.event_type) == b"AwsServiceEvent";
-        if root && !by_service && row.bytes(self.login) != b"Failure" {
-            out.find(row, self.matched(row, &rules::ROOT_USED));
+            event.row.has(self.invoked_by) || event.text(self.event_type) == "AwsServiceEvent";
+        if root && !by_service && event.text(self.login) != "Failure" {
+            self.matched(event, &access::ROOT_USED, out);
+        }
+        let emergency = [event.text(self.arn), event.text(self.issuer)];
+        if self
+            .config
+            .break_glass
+            .iter()
+            .any(|arn| emergency.contains(&arn.as_str()))
+        {
+            self.matched(event, &access::BREAK_GLASS_USED, out);
+        }
+        let networks = &self.networks;
+        if !networks.is_empty()
+            && event.is_instance()
+            && config::is_outside(networks, event.text(self.address))
+        {
+            self.matched(event, &access::INSTANCE_CREDENTIALS_OUTSIDE, out);
         }
     }
 
-    /// The finding of a rule about whoever made the call.
-    fn matched(&self, row: Row<'_>, rule: &Rule) -> Finding {
-        let finding = Finding::new(rule.id, rule.title, rule.severity)
-            .description(rule.description)
-            .entity(self.principal(row))
-            .window_s(self.config.window_s)
-            .attribute("technique", rule.technique)
-            .attribute("types", rule.types);
-        about(row, finding, "errorCode", self.error)
+    fn matched(&self, event: &Event<'_>, rule: &Rule, out: &mut Output) {
+        self.report(event, rule, rule.severity, &[], out);
     }
 
-    /// The role of a session, else the principal's own ARN, else the account.
-    fn principal<'a>(&self, row: Row<'a>) -> &'a str {
-        let session = row.bytes(self.identity_type) == b"AssumedRole";
-        let issuer = if session { row.str(self.issuer) } else { None };
-        let all = [
-            issuer,
-            row.str(self.arn),
-            row.str(self.account),
-            row.str(self.recipient),
-        ];
-        all.into_iter()
-            .flatten()
-            .find(|text| !text.is_empty())
-            .unwrap_or("unknown")
+    /// Reports a match about whoever made the call, unless the operator excepted them.
+    fn report(
+        &self,
+        event: &Event<'_>,
+        rule: &Rule,
+        severity: Severity,
+        about: &[(&'static str, String)],
+        out: &mut Output,
+    ) {
+        let principal = event.principal();
+        if self.config.excepts(rule.id, principal) {
+            return;
+        }
+        let mut finding = Finding::new(rule.id, rule.title, level(severity))
+            .description(rule.description)
+            .entity(principal)
+            .window_s(self.config.window_s);
+        // An attempt brings the technique of what it attempted.
+        if !about.iter().any(|(name, _)| *name == "technique") {
+            let technique = rule.techniques.first().copied().unwrap_or_default();
+            finding = finding
+                .attribute("technique", technique)
+                .attribute("tactic", rule.tactic);
+        }
+        finding = finding
+            .attribute("types", rule.types)
+            .attribute("errorCode", event.text(self.error));
+        for (name, text) in about {
+            finding = finding.attribute(name, text);
+        }
+        out.find(event.row, finding);
     }
 }
 
-fn about(row: Row<'_>, finding: Finding, name: &str, field: Field) -> Finding {
-    finding.attribute(name, row.str(field).unwrap_or_default())
+/// Whether a call was denied that would have deleted something, whatever it is.
+fn is_denied_deletion(event: &Event<'_>) -> bool {
+    let verbs = ["Delete", "Deregister", "Purge", "Terminate"];
+    event.outcome == Outcome::Denied && verbs.iter().any(|verb| event.name.starts_with(verb))
+}
+
+fn level(severity: Severity) -> Level {
+    match severity {
+        Severity::Informational => Level::Informational,
+        Severity::Low => Level::Low,
+        Severity::Medium => Level::Medium,
+        Severity::High => Level::High,
+        Severity::Critical => Level::Critical,
+    }
 }

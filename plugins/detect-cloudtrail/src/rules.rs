@@ -1,97 +1,137 @@
-//! The rules: what a finding says. Identifiers never change once released.
+//! The rules by theme: which calls they watch, and what they make of one.
 
-use sluicegate_plugin::Severity;
+mod access;
+mod compute;
+mod data;
+mod identity;
+mod logging;
+mod passing;
+mod s3;
 
-/// What the findings of one rule have in common.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Rule {
-    pub(crate) id: &'static str,
-    pub(crate) title: &'static str,
-    pub(crate) description: &'static str,
-    pub(crate) severity: Severity,
-    /// MITRE ATT&CK technique; empty where none fits.
-    pub(crate) technique: &'static str,
-    /// Finding type in the words of Security Hub.
-    pub(crate) types: &'static str,
+use std::collections::{BTreeMap, BTreeSet};
+
+use sluicegate_plugin::Subscription;
+
+use crate::{event::Event, found::Found};
+
+/// Looks at a watched call and adds what it finds, as if the call had succeeded.
+type Judge = fn(&Event<'_>, &mut Found);
+
+/// Calls of one source that a judge looks at.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    /// Without `.amazonaws.com`.
+    source: &'static str,
+    names: &'static [&'static str],
+    /// What an event must have besides, so that frequent calls cost nothing. The judge asks once more,
+    /// for a call that failed comes anyway.
+    only: Only,
+    judge: Judge,
 }
 
-pub(crate) const BUCKET_DELETED: Rule = Rule {
-    id: "s3-bucket-deleted",
-    title: "An S3 bucket was deleted",
-    description: "The principal deleted an S3 bucket. Its name can be taken by anyone from now on.",
-    severity: Severity::Medium,
-    technique: "T1485",
-    types: "TTPs/Impact/Data Destruction",
-};
+/// A condition of the subscription beside the call's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Only {
+    Any,
+    RoleSessions,
+    Instances,
+    CustomerKeys,
+}
 
-pub(crate) const POLICY_CHANGED: Rule = Rule {
-    id: "iam-policy-changed",
-    title: "IAM policies were changed",
-    description: "The principal created, changed, attached or removed IAM policies, boundaries or trust.",
-    severity: Severity::Medium,
-    technique: "T1098",
-    types: "TTPs/Privilege Escalation/Account Manipulation",
-};
+const fn watch(source: &'static str, names: &'static [&'static str], judge: Judge) -> Watch {
+    Watch {
+        source,
+        names,
+        only: Only::Any,
+        judge,
+    }
+}
 
-pub(crate) const ADMINISTRATOR_ATTACHED: Rule = Rule {
-    id: "iam-administrator-attached",
-    title: "Full administrator rights were granted",
-    description: "The principal attached the AdministratorAccess policy to a user, group or role.",
-    severity: Severity::High,
-    technique: "T1098.003",
-    types: "TTPs/Privilege Escalation/Additional Cloud Roles",
-};
+const THEMES: [&[Watch]; 7] = [
+    access::WATCHED,
+    identity::WATCHED,
+    passing::WATCHED,
+    logging::WATCHED,
+    s3::WATCHED,
+    data::WATCHED,
+    compute::WATCHED,
+];
 
-pub(crate) const CALL_FAILED: Rule = Rule {
-    id: "call-failed",
-    title: "API calls failed",
-    description: "Calls of the principal ended in errors. The count says how many.",
-    severity: Severity::Informational,
-    technique: "",
-    types: "Unusual Behaviors/User/Failed API Calls",
-};
+/// The only source whose calls carry a version, so that they are asked for by how they begin.
+const VERSIONED: &str = "lambda";
 
-pub(crate) const CALL_UNAUTHORIZED: Rule = Rule {
-    id: "call-unauthorized",
-    title: "API calls were not authorized",
-    description: "The principal made calls it has no right to. The count says how many.",
-    severity: Severity::Low,
-    technique: "T1580",
-    types: "TTPs/Discovery/Cloud Infrastructure Discovery",
-};
+/// Every watched call: its source without `.amazonaws.com`, and its name.
+pub fn watched() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let watches = THEMES.into_iter().flatten();
+    watches.flat_map(|watch| watch.names.iter().map(|name| (watch.source, *name)))
+}
 
-pub(crate) const ROOT_USED: Rule = Rule {
-    id: "root-used",
-    title: "The root user was used",
-    description: "Someone acted as the root user of the account, whose rights nothing limits.",
-    severity: Severity::High,
-    technique: "T1078.004",
-    types: "TTPs/Initial Access/Cloud Accounts",
-};
+/// Asks for all watched calls, with one clause for all calls of a source.
+pub(crate) fn subscribe(wanted: &mut Subscription) {
+    let mut groups: BTreeMap<(&str, Only), BTreeSet<&str>> = BTreeMap::new();
+    for watch in THEMES.into_iter().flatten() {
+        let group = groups.entry((watch.source, watch.only)).or_default();
+        group.extend(watch.names);
+    }
+    for ((source, only), names) in groups {
+        let names: Vec<&str> = names.into_iter().collect();
+        let full = format!("{source}.amazonaws.com");
+        let clause = wanted.clause().one_of("/eventSource", &[&full]);
+        if source == VERSIONED {
+            clause.starts_with("/eventName", &names);
+        } else {
+            clause.one_of("/eventName", &names);
+        }
+        match only {
+            Only::Any => {}
+            Only::RoleSessions => {
+                clause.one_of("/userIdentity/type", &["AssumedRole"]);
+            }
+            Only::Instances => {
+                clause.present("/userIdentity/sessionContext/ec2RoleDelivery");
+            }
+            Only::CustomerKeys => {
+                clause.one_of("/additionalEventData/SSEApplied", &["SSE_C"]);
+            }
+        }
+    }
+}
 
-pub(crate) const LOGIN_WITHOUT_MFA: Rule = Rule {
-    id: "console-login-without-mfa",
-    title: "Console login without MFA",
-    description: "A user logged in to the console with a password alone.",
-    severity: Severity::High,
-    technique: "T1078.004",
-    types: "TTPs/Initial Access/Cloud Accounts",
-};
+/// Watched calls in the order of their names: by length first, which tells most apart at once.
+#[derive(Debug, Default)]
+pub(crate) struct Index(Vec<(&'static str, &'static Watch)>);
 
-pub(crate) const TAMPERED: Rule = Rule {
-    id: "cloudtrail-tampered",
-    title: "CloudTrail logging was stopped or changed",
-    description: "The principal stopped, deleted or reconfigured what records the calls in this account.",
-    severity: Severity::Critical,
-    technique: "T1562.008",
-    types: "TTPs/Defense Evasion/Disable or Modify Cloud Logs",
-};
+impl Index {
+    pub(crate) fn new() -> Self {
+        let watches = THEMES.into_iter().flatten();
+        let mut all: Vec<_> = watches
+            .flat_map(|watch| watch.names.iter().map(move |name| (*name, watch)))
+            .collect();
+        all.sort_by_key(|(name, _)| order(name));
+        Self(all)
+    }
 
-pub(crate) const TAMPERING_ATTEMPTED: Rule = Rule {
-    id: "cloudtrail-tampering-attempted",
-    title: "An attempt to stop or change CloudTrail logging failed",
-    description: "The principal tried to stop, delete or reconfigure what records the calls in this account.",
-    severity: Severity::Medium,
-    technique: "T1562.008",
-    types: "TTPs/Defense Evasion/Disable or Modify Cloud Logs",
-};
+    /// Has all judges of the event's call look at it.
+    pub(crate) fn judge(&self, event: &mut Event<'_>, found: &mut Found) {
+        let wanted = order(event.name);
+        let start = self.0.partition_point(|(name, _)| order(name) < wanted);
+        let named = self.0[start..].iter();
+        let source = event.text(event.plugin.source);
+        let source = source.strip_suffix(".amazonaws.com").unwrap_or_default();
+        let name = event.name;
+        let mut is_read = false;
+        for (_, watch) in named.take_while(|(other, _)| *other == name) {
+            if watch.source == source {
+                if !is_read {
+                    event.read_parameters();
+                    is_read = true;
+                }
+                (watch.judge)(event, found);
+            }
+        }
+    }
+}
+
+fn order(name: &str) -> (usize, &str) {
+    (name.len(), name)
+}

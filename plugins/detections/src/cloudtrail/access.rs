@@ -92,18 +92,18 @@ pub const PASSWORD_POLICY_WEAKENED: Rule = Rule {
     false_positives: "Accounts whose users all come by single sign-on.",
 };
 
-/// A role assumed a role.
+/// A role assumed a role elsewhere.
 pub const ROLE_CHAINED: Rule = Rule {
     id: "sts-role-chained",
-    title: "A role session assumed another role",
-    description: "A session of a role was used to assume a further role.",
-    severity: Severity::Informational,
+    title: "A role session assumed a role of another account",
+    description: "A session of a role was used to assume a further role, in an account that is not trusted.",
+    severity: Severity::Low,
     techniques: &["T1548.005"],
     tactic: "Privilege Escalation",
     types: "TTPs/Privilege Escalation/Temporary Elevated Cloud Access",
     rationale: "A chain hides who stands at its beginning and can lead to rights that no role of it seems to \
-        have. Low where it leads into an account that is not trusted.",
-    false_positives: "Hub roles, pipelines and clusters work this way all day. The finding is context.",
+        have. Within an account, and between trusted ones, chains are how everything works.",
+    false_positives: "Vendors' and partners' accounts; name them in `trusted_accounts`.",
 };
 
 /// Credentials outlive the key they came from.

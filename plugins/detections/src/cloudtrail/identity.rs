@@ -174,14 +174,14 @@ pub const GROUP_JOINED: Rule = Rule {
 pub const ROLE_PASSED: Rule = Rule {
     id: "iam-role-passed",
     title: "A role was handed to something that runs code",
-    description: "The principal started or changed an instance, function, job or stack that acts under a role.",
-    severity: Severity::Informational,
+    description: "A person started or changed an instance, function, job or stack that acts under a role, or anyone handed over a powerful role.",
+    severity: Severity::Low,
     techniques: &["T1548.005"],
     tactic: "Privilege Escalation",
     types: "TTPs/Privilege Escalation/Temporary Elevated Cloud Access",
     rationale: "Who decides what the code does has the rights of the role. Medium where the role's name speaks of an \
         administrator, or where a development endpoint of Glue gives a shell.",
-    false_positives: "Every deployment. Only Medium is more than context.",
+    false_positives: "People who build things by hand, as they should in accounts for development.",
 };
 
 /// Who may vouch for people.

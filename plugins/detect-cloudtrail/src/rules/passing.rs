@@ -1,0 +1,129 @@
+//! Roles that are handed to what runs code.
+
+use detections::{Severity, cloudtrail::identity as rules};
+
+use super::{Watch, watch};
+use crate::{event::Event, found::Found, json::Object};
+
+pub(super) const WATCHED: &[Watch] = &[
+    watch(
+        "ec2",
+        &[
+            "AssociateIamInstanceProfile",
+            "ReplaceIamInstanceProfileAssociation",
+            "RunInstances",
+        ],
+        role_passed,
+    ),
+    watch(
+        "lambda",
+        &["CreateFunction", "UpdateFunctionConfiguration"],
+        role_passed,
+    ),
+    watch(
+        "glue",
+        &[
+            "CreateDevEndpoint",
+            "CreateJob",
+            "CreateSession",
+            "UpdateDevEndpoint",
+            "UpdateJob",
+        ],
+        role_passed,
+    ),
+    watch(
+        "cloudformation",
+        &[
+            "CreateChangeSet",
+            "CreateStack",
+            "CreateStackSet",
+            "UpdateStack",
+            "UpdateStackSet",
+        ],
+        role_passed,
+    ),
+    watch(
+        "sagemaker",
+        &[
+            "CreateNotebookInstance",
+            "CreateProcessingJob",
+            "CreateTrainingJob",
+        ],
+        role_passed,
+    ),
+    watch(
+        "codebuild",
+        &["CreateProject", "UpdateProject"],
+        role_passed,
+    ),
+    watch("ecs", &["RegisterTaskDefinition"], role_passed),
+    watch(
+        "datapipeline",
+        &["CreatePipeline", "PutPipelineDefinition"],
+        role_passed,
+    ),
+    watch(
+        "states",
+        &["CreateStateMachine", "UpdateStateMachine"],
+        role_passed,
+    ),
+    watch("batch", &["RegisterJobDefinition"], role_passed),
+    watch(
+        "scheduler",
+        &["CreateSchedule", "UpdateSchedule"],
+        role_passed,
+    ),
+];
+
+/// Where the services take the role.
+const ROLES: [&str; 10] = [
+    "role",
+    "roleArn",
+    "roleName",
+    "serviceRole",
+    "taskRoleArn",
+    "jobRoleArn",
+    "executionRoleArn",
+    "administrationRoleARN",
+    "iamInstanceProfile",
+    "AssociateIamInstanceProfileRequest",
+];
+
+fn role_passed(event: &Event<'_>, found: &mut Found) {
+    let role = passed(&event.parameters);
+    if role.is_empty() {
+        return;
+    }
+    let shell = event.name.ends_with("DevEndpoint");
+    let powerful = role.to_ascii_lowercase().contains("admin");
+    if shell || powerful || event.is_person() {
+        let found = found.add(&rules::ROLE_PASSED);
+        found.about("role", role);
+        if shell || powerful {
+            found.severity(Severity::Medium);
+        }
+    }
+}
+
+/// The role among the parameters: at their top, or where a service nests it.
+fn passed(parameters: &Object<'_>) -> String {
+    let nested = [
+        "containerProperties",
+        "target",
+        "ReplaceIamInstanceProfileAssociationRequest",
+    ];
+    let value = parameters.any(&ROLES);
+    let value = if value.exists() {
+        value
+    } else {
+        parameters.any(&nested).any(&ROLES)
+    };
+    let profile = value.get("IamInstanceProfile");
+    let value = if profile.exists() { profile } else { value };
+    let value = if value.is_object() {
+        value.any(&["arn", "name"])
+    } else {
+        value
+    };
+    value.str().into_owned()
+}
