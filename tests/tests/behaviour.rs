@@ -88,6 +88,7 @@ fn load(
             ..Limits::default()
         },
         grants,
+        ..Terms::default()
     };
     Component::load(&engine().with_services(services), name, &wasm, &terms)
 }

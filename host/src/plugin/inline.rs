@@ -198,7 +198,7 @@ impl Files {
 }
 
 /// The files of a folder and of those within it. Links to files are followed, links to folders are not, and
-/// hidden names are passed over: so a mounted ConfigMap reads as what it holds.
+/// hidden names are passed over: so a mounted `ConfigMap` reads as what it holds.
 #[derive(Default)]
 struct Walk {
     files: Vec<PathBuf>,
@@ -261,16 +261,12 @@ mod tests {
     fn zip(path: &Path, entries: &[(&str, &str)]) {
         let mut archive = zip::ZipWriter::new(fs::File::create(path).unwrap());
         for (name, text) in entries {
-            match name.strip_prefix("link:") {
-                Some(name) => archive
-                    .add_symlink(name, *text, SimpleFileOptions::default())
-                    .unwrap(),
-                None => {
-                    archive
-                        .start_file(*name, SimpleFileOptions::default())
-                        .unwrap();
-                    archive.write_all(text.as_bytes()).unwrap();
-                }
+            let options = SimpleFileOptions::default();
+            if let Some(name) = name.strip_prefix("link:") {
+                archive.add_symlink(name, *text, options).unwrap();
+            } else {
+                archive.start_file(*name, options).unwrap();
+                archive.write_all(text.as_bytes()).unwrap();
             }
         }
         archive.finish().unwrap();

@@ -20,7 +20,7 @@ use crate::{
 
 const PAGE: usize = 50;
 /// How often it is looked without a reason: others may store references too, as `dead-letters redrive` does.
-const LOOK_ANYWAY: Duration = Duration::from_secs(60);
+const LOOK_ANYWAY: Duration = Duration::from_mins(1);
 /// Replays in a row that may come to nothing before the rest waits for the next pass.
 const IN_VAIN: usize = 3;
 

@@ -23,7 +23,7 @@ pub(super) struct Filter {
     /// Only those stored before this time
     #[arg(long, value_name = "TIME", value_parser = moment)]
     until: Option<i64>,
-    /// Only those of objects whose URL begins so: s3://bucket/AWSLogs/…
+    /// Only those of objects whose URL begins like this
     #[arg(long, value_name = "URL")]
     object: Option<String>,
 }

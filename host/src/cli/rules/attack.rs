@@ -1,5 +1,4 @@
-//! What of MITRE ATT&CK (version 16) is known by name: the techniques for cloud infrastructure (the matrix
-//! "IaaS"), those that a trail of API calls can tell something of.
+//! What of MITRE ATT&CK (version 16) is known by name: the techniques for cloud infrastructure, those that a trail of API calls can tell something of.
 
 /// The tactics, in the order of the matrix.
 pub(super) const TACTICS: [&str; 14] = [

@@ -148,17 +148,12 @@ impl Coverage {
 
 /// The columns in which a rule that names a technique stands.
 fn columns(technique: &str, rule: &Rule) -> Vec<usize> {
-    match attack::technique(technique) {
-        Some(known) => known
-            .tactics
-            .iter()
-            .map(|tactic| attack::column(tactic))
-            .collect(),
-        None => {
-            let named = rule.tactics.iter();
-            named
-                .filter_map(|tactic| TACTICS.iter().position(|known| known == tactic))
-                .collect()
-        }
+    if let Some(known) = attack::technique(technique) {
+        let tactics = known.tactics.iter();
+        return tactics.map(|tactic| attack::column(tactic)).collect();
     }
+    let named = rule.tactics.iter();
+    named
+        .filter_map(|tactic| TACTICS.iter().position(|known| known == tactic))
+        .collect()
 }
