@@ -17,6 +17,16 @@ pub(crate) struct Match {
 }
 
 impl Match {
+    /// With the rule's usual severity.
+    pub(crate) fn of(rule: &'static Rule) -> Self {
+        Self {
+            rule,
+            severity: rule.severity,
+            about: Vec::new(),
+            failed: None,
+        }
+    }
+
     pub(crate) fn severity(&mut self, severity: Severity) -> &mut Self {
         self.severity = severity;
         self
@@ -43,12 +53,7 @@ impl Found {
     /// Adds a match with the rule's usual severity.
     pub(crate) fn add(&mut self, rule: &'static Rule) -> &mut Match {
         let last = self.0.len();
-        self.0.push(Match {
-            rule,
-            severity: rule.severity,
-            about: Vec::new(),
-            failed: None,
-        });
+        self.0.push(Match::of(rule));
         &mut self.0[last]
     }
 

@@ -16,13 +16,15 @@ mod rules;
 pub use config::{Config, Exception};
 pub use rules::watched;
 
+use std::cmp::Reverse;
+
 use agents::Agents;
 use detections::{
-    Rule, Severity,
+    Severity,
     cloudtrail::{access, calls},
 };
 use event::{Event, Outcome};
-use found::Found;
+use found::{Found, Match};
 use network::Network;
 use rules::Index;
 use sluicegate_plugin::{
@@ -106,85 +108,80 @@ impl Process for DetectCloudtrail {
             let mut event = Event::new(row, self);
             let mut found = Found::default();
             self.index.judge(&mut event, &mut found);
-            let judged = found.judged(event.outcome);
-            let attempted = judged
-                .iter()
-                .any(|found| found.rule.id == calls::DELETION_ATTEMPTED.id);
-            for found in judged {
-                self.report(&event, found.rule, found.severity, &found.about, out);
-            }
-            if !attempted && is_denied_deletion(&event) {
-                self.matched(&event, &calls::DELETION_ATTEMPTED, out);
-            }
-            self.failure(&event, out);
-            self.caller(&event, out);
+            let mut matches = found.judged(event.outcome);
+            failure(&event, &mut matches);
+            self.caller(&event, &mut matches);
             let text = row.bytes(self.agent);
             if text != agent.0 {
                 agent = (text, self.agents.names_one(text));
             }
             if agent.1 {
-                self.matched(&event, &calls::ATTACK_TOOL_USED, out);
+                matches.push(Match::of(&calls::ATTACK_TOOL_USED));
+            }
+            if matches.len() > MOST_FINDINGS {
+                matches.sort_by_key(|found| Reverse(found.severity));
+                matches.truncate(MOST_FINDINGS);
+            }
+            for found in &matches {
+                self.report(&event, found, out);
             }
         }
         Ok(())
     }
 }
 
-impl DetectCloudtrail {
-    fn failure(&self, event: &Event<'_>, out: &mut Output) {
-        match event.outcome {
-            Outcome::Succeeded => {}
-            Outcome::Denied => self.matched(event, &calls::CALL_UNAUTHORIZED, out),
-            Outcome::Failed => self.matched(event, &calls::CALL_FAILED, out),
-        }
-    }
+/// Findings of one event, the gravest. The host refuses a batch with too many, and nobody shall be able to
+/// have a batch refused by making calls that match many rules.
+const MOST_FINDINGS: usize = 4;
 
+/// The rules about how a call ended.
+fn failure(event: &Event<'_>, matches: &mut Vec<Match>) {
+    let attempted = matches
+        .iter()
+        .any(|found| found.rule.id == calls::DELETION_ATTEMPTED.id);
+    if !attempted && is_denied_deletion(event) {
+        matches.push(Match::of(&calls::DELETION_ATTEMPTED));
+    }
+    match event.outcome {
+        Outcome::Succeeded => {}
+        Outcome::Denied => matches.push(Match::of(&calls::CALL_UNAUTHORIZED)),
+        Outcome::Failed => matches.push(Match::of(&calls::CALL_FAILED)),
+    }
+}
+
+impl DetectCloudtrail {
     /// The rules about who calls, whatever the call.
-    fn caller(&self, event: &Event<'_>, out: &mut Output) {
+    fn caller(&self, event: &Event<'_>, matches: &mut Vec<Match>) {
         // Root acting itself: not a service in its name, and not a login that failed. A service is never
         // the first: root's own call to it is found.
         let root = event.text(self.identity_type) == "Root";
         let by_service =
             event.row.has(self.invoked_by) || event.text(self.event_type) == "AwsServiceEvent";
         if root && !by_service && event.text(self.login) != "Failure" {
-            self.matched(event, &access::ROOT_USED, out);
+            matches.push(Match::of(&access::ROOT_USED));
         }
-        let emergency = [event.text(self.arn), event.text(self.issuer)];
-        if self
-            .config
-            .break_glass
-            .iter()
-            .any(|arn| emergency.contains(&arn.as_str()))
-        {
-            self.matched(event, &access::BREAK_GLASS_USED, out);
+        let names = [event.text(self.arn), event.text(self.issuer)];
+        let mut emergency = self.config.break_glass.iter();
+        if emergency.any(|arn| names.contains(&arn.as_str())) {
+            matches.push(Match::of(&access::BREAK_GLASS_USED));
         }
         let networks = &self.networks;
         if !networks.is_empty()
             && event.is_instance()
             && config::is_outside(networks, event.text(self.address))
         {
-            self.matched(event, &access::INSTANCE_CREDENTIALS_OUTSIDE, out);
+            matches.push(Match::of(&access::INSTANCE_CREDENTIALS_OUTSIDE));
         }
     }
 
-    fn matched(&self, event: &Event<'_>, rule: &Rule, out: &mut Output) {
-        self.report(event, rule, rule.severity, &[], out);
-    }
-
     /// Reports a match about whoever made the call, unless the operator excepted them.
-    fn report(
-        &self,
-        event: &Event<'_>,
-        rule: &Rule,
-        severity: Severity,
-        about: &[(&'static str, String)],
-        out: &mut Output,
-    ) {
+    fn report(&self, event: &Event<'_>, found: &Match, out: &mut Output) {
+        let (rule, about) = (found.rule, &found.about);
         let principal = event.principal();
         if self.config.excepts(rule.id, principal) {
             return;
         }
-        let mut finding = Finding::new(rule.id, rule.title, level(severity))
+        let mut finding = Finding::new(rule.id, rule.title, level(found.severity))
             .description(rule.description)
             .entity(principal)
             .window_s(self.config.window_s);

@@ -64,6 +64,22 @@ fn a_call_can_match_several_rules() {
 }
 
 #[test]
+fn of_a_call_that_matches_many_rules_the_gravest_are_kept() {
+    let event = r#"{"eventSource":"s3.amazonaws.com","eventName":"PutBucketPolicy","userAgent":"kali",
+        "userIdentity":{"type":"Root","arn":"arn:aws:iam::123456789012:root"},
+        "requestParameters":{"bucketName":"cloudtrail-logs","bucketPolicy":{"Statement":{"Effect":"Allow","Principal":"*"}}}}"#;
+    assert_eq!(
+        run(event).rules(0),
+        [
+            "s3-bucket-public",
+            "root-used",
+            "trail-bucket-changed",
+            "attack-tool-used"
+        ]
+    );
+}
+
+#[test]
 fn a_storm_of_failures_is_about_one_entity() {
     let failing = |name: &str| {
         format!(
