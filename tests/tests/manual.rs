@@ -109,12 +109,17 @@ impl Reader {
     }
 }
 
-/// Follows a page that has at least so many blocks.
-fn follow(page: &str, at_least: usize) {
+/// Follows a page that has at least so many blocks, in a folder with these plugins.
+fn follow(page: &str, at_least: usize, plugins: &[&str]) {
     let page = fs::read_to_string(root().join("docs").join(page)).unwrap();
     let blocks = blocks(&page);
     assert!(blocks.len() >= at_least, "only {} blocks", blocks.len());
     let shop = Workshop::new();
+    for plugin in plugins {
+        let place = format!("dist/plugins/{plugin}.wasm");
+        fs::create_dir_all(shop.folder().join("dist/plugins")).unwrap();
+        fs::copy(root().join(&place), shop.folder().join(&place)).unwrap();
+    }
     let mut reader = Reader {
         folder: shop.folder().to_owned(),
         shop,
@@ -127,17 +132,22 @@ fn follow(page: &str, at_least: usize) {
 
 #[test]
 fn every_block_of_the_manual_does_what_it_says() {
-    follow("writing-plugins.md", 20);
+    follow("writing-plugins.md", 20, &[]);
 }
 
 #[test]
 fn every_block_about_python_does_what_it_says() {
-    follow("writing-plugins-python.md", 6);
+    follow("writing-plugins-python.md", 6, &[]);
 }
 
 #[test]
 fn every_block_about_state_and_lookup_does_what_it_says() {
-    follow("writing-plugins-state.md", 9);
+    follow("writing-plugins-state.md", 9, &[]);
+}
+
+#[test]
+fn every_block_about_sigma_does_what_it_says() {
+    follow("writing-sigma.md", 12, &["detect-sigma"]);
 }
 
 #[test]

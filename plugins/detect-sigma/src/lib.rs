@@ -72,11 +72,12 @@ pub struct DetectSigma {
     compiled: Option<Compiled>,
 }
 
-/// The pack, and the field of each of its columns.
+/// The pack, the field of each of its columns, and what findings of each of its rules say.
 #[derive(Debug)]
 struct Compiled {
     pack: Pack,
     fields: Vec<Field>,
+    told: Vec<[(&'static str, String); 4]>,
 }
 
 /// A row as the rules see it.
@@ -137,7 +138,8 @@ impl Process for DetectSigma {
         }
         let columns = pack.fields().columns().iter();
         let fields = columns.map(|path| wanted.field(path)).collect();
-        self.compiled = Some(Compiled { pack, fields });
+        let told = pack.rules().iter().map(told).collect();
+        self.compiled = Some(Compiled { pack, fields, told });
         Ok(())
     }
 
@@ -151,17 +153,16 @@ impl Process for DetectSigma {
             pack.matches(&seen, &mut room, |number| {
                 let detection = &pack.detections()[number as usize];
                 if !detection.silent {
-                    let rule = &pack.rules()[detection.rule];
-                    out.find(row, self.finding(row, rule, self.config.window_s));
+                    let finding = self.finding(row, compiled, detection.rule, self.config.window_s);
+                    out.find(row, finding);
                 }
                 matched.note(number, row);
             });
         }
         for (row, number) in matched.correlate(compiled, self.time, batch) {
             let correlation = &pack.correlations()[number];
-            let rule = &pack.rules()[correlation.rule];
             let window_s = self.config.window_s.max(correlation.seconds);
-            out.find(row, self.finding(row, rule, window_s));
+            out.find(row, self.finding(row, compiled, correlation.rule, window_s));
         }
         Ok(())
     }
@@ -213,9 +214,22 @@ fn report(pack: &Pack) -> Result<(), String> {
     Ok(())
 }
 
+/// The attributes that all findings of a rule share.
+fn told(rule: &Rule) -> [(&'static str, String); 4] {
+    let join = |texts: &mut dyn Iterator<Item = String>| texts.collect::<Vec<_>>().join(", ");
+    [
+        ("technique", join(&mut rule.techniques())),
+        ("tactic", join(&mut rule.tactics())),
+        ("references", rule.references.join(" ")),
+        ("falsePositives", rule.false_positives.join(" ")),
+    ]
+}
+
 impl DetectSigma {
     /// The finding of a rule about whoever made the call.
-    fn finding(&self, row: Row<'_>, rule: &Rule, window_s: u32) -> Finding {
+    fn finding(&self, row: Row<'_>, compiled: &Compiled, rule: usize, window_s: u32) -> Finding {
+        let told = &compiled.told[rule];
+        let rule = &compiled.pack.rules()[rule];
         let severity = match rule.level {
             Level::Informational => Severity::Informational,
             Level::Low => Severity::Low,
@@ -223,18 +237,13 @@ impl DetectSigma {
             Level::High => Severity::High,
             Level::Critical => Severity::Critical,
         };
-        let join = |mut texts: &mut dyn Iterator<Item = String>| -> String {
-            (&mut texts).collect::<Vec<_>>().join(", ")
-        };
-        Finding::new(&rule.id, &rule.title, severity)
+        let finding = Finding::new(&rule.id, &rule.title, severity)
             .description(&rule.description)
             .entity(self.principal(row))
             .window_s(window_s)
-            .attribute("technique", &join(&mut rule.techniques()))
-            .attribute("tactic", &join(&mut rule.tactics()))
-            .attribute("references", &rule.references.join(" "))
-            .attribute("falsePositives", &rule.false_positives.join(" "))
-            .attribute("errorCode", row.str(self.error).unwrap_or_default())
+            .attribute("errorCode", row.str(self.error).unwrap_or_default());
+        let tell = |finding: Finding, (name, text): &(&str, String)| finding.attribute(name, text);
+        told.iter().fold(finding, tell)
     }
 
     /// The role of a session, else the principal's own ARN, else the account.

@@ -10,11 +10,11 @@ use sluicegate::{
     columns::{Path, Projection},
     digest::sha256,
     effects::{Fate, Processed},
-    event::EventBatch,
+    event::{EventBatch, Span},
     guard::{Guard, Mode},
     json::value_end,
     mask::Masker,
-    plugin::{ChainWorker, Component, Engine, PluginChain, Terms},
+    plugin::{ChainWorker, Component, Engine, Grants, PluginChain, Terms},
     sink::{
         Entry, Sink as _,
         splunk_hec::{Settings, SplunkHec},
@@ -22,7 +22,10 @@ use sluicegate::{
     source::records::{self, Decoder, Step},
 };
 
-use crate::corpus::{Stored, workspace};
+use crate::{
+    corpus::{Corpus, Stored, workspace},
+    rules,
+};
 
 /// Stored bytes that a decoder is given at a time.
 const PIECE: usize = 64 << 10;
@@ -62,6 +65,8 @@ pub(crate) enum Part {
     Enrich,
     Detect,
     Redact,
+    SigmaPublished,
+    SigmaThousand,
     Three,
     EmptyAll,
     EmptyTwelve,
@@ -75,7 +80,7 @@ pub(crate) enum Part {
 }
 
 /// All of them, each at the position of its number.
-pub(crate) const PARTS: [Part; 20] = [
+pub(crate) const PARTS: [Part; 22] = [
     Part::InflateWhole,
     Part::Boundaries,
     Part::InflateSteps,
@@ -86,6 +91,8 @@ pub(crate) const PARTS: [Part; 20] = [
     Part::Enrich,
     Part::Detect,
     Part::Redact,
+    Part::SigmaPublished,
+    Part::SigmaThousand,
     Part::Three,
     Part::EmptyAll,
     Part::EmptyTwelve,
@@ -120,6 +127,9 @@ pub(crate) struct Parts {
     enrich: ChainWorker,
     detect: ChainWorker,
     redact: ChainWorker,
+    /// Where there are published rules.
+    sigma_published: Option<ChainWorker>,
+    sigma_thousand: ChainWorker,
     three: ChainWorker,
     empty_all: ChainWorker,
     empty_twelve: ChainWorker,
@@ -129,8 +139,8 @@ pub(crate) struct Parts {
 }
 
 impl Parts {
-    /// Compiles the plugins.
-    pub(crate) fn new() -> Self {
+    /// Compiles the plugins; rules are made for the calls of these corpora.
+    pub(crate) fn new(corpora: &[&Corpus]) -> Self {
         let engine = Engine::new(None).unwrap();
         let load = |name| component(&engine, "plugins", name, &json!({}));
         let [enrich, detect, redact] =
@@ -139,6 +149,9 @@ impl Parts {
             let does = json!({ "fields": fields, "events": events, "do": { "good": "nothing" } });
             chain(vec![component(&engine, "guests", "hostile-filter", &does)])
         };
+        let events: Vec<Value> = corpora.iter().flat_map(|corpus| events(corpus)).collect();
+        let sigma =
+            |rules: &Value| chain(vec![component(&engine, "plugins", "detect-sigma", rules)]);
         let mut projection = Projection::new();
         for field in FIELDS {
             projection.column(&Path::parse(field).unwrap());
@@ -150,6 +163,8 @@ impl Parts {
             enrich: chain(vec![enrich.clone()]),
             detect: chain(vec![detect.clone()]),
             redact: chain(vec![redact.clone()]),
+            sigma_published: rules::published().as_ref().map(sigma),
+            sigma_thousand: sigma(&rules::thousand(events.iter())),
             three: chain(vec![enrich, detect, redact]),
             empty_all: empty(&["/eventName"], &[]),
             empty_twelve: empty(&FIELDS, &[]),
@@ -157,6 +172,11 @@ impl Parts {
             sink: sink(),
             guard: Guard::new(Mode::Mask, Arc::new(masker())),
         }
+    }
+
+    /// Whether there is what a part needs.
+    pub(crate) fn has(&self, part: Part) -> bool {
+        part != Part::SigmaPublished || self.sigma_published.is_some()
     }
 
     /// Takes one object through a part.
@@ -181,6 +201,12 @@ impl Parts {
             Part::Enrich => process(stored, &mut self.enrich, &mut watch),
             Part::Detect => process(stored, &mut self.detect, &mut watch),
             Part::Redact => process(stored, &mut self.redact, &mut watch),
+            Part::SigmaPublished => {
+                if let Some(chain) = &mut self.sigma_published {
+                    process(stored, chain, &mut watch);
+                }
+            }
+            Part::SigmaThousand => process(stored, &mut self.sigma_thousand, &mut watch),
             Part::Three => process(stored, &mut self.three, &mut watch),
             Part::EmptyAll => process(stored, &mut self.empty_all, &mut watch),
             Part::EmptyTwelve => process(stored, &mut self.empty_twelve, &mut watch),
@@ -262,6 +288,18 @@ fn decode(stored: &Stored, mut each: impl FnMut(EventBatch)) {
     }
 }
 
+/// The events of a corpus as trees.
+fn events(corpus: &Corpus) -> Vec<Value> {
+    let mut events = Vec::new();
+    for stored in &corpus.objects {
+        decode(stored, |batch| {
+            let event = |span: &Span| serde_json::from_slice(&batch.data[span.range()]).unwrap();
+            events.extend(batch.events.iter().map(event));
+        });
+    }
+    events
+}
+
 fn process(stored: &Stored, chain: &mut ChainWorker, watch: &mut Watch) {
     decode(stored, |batch| {
         watch.time(|| drop(black_box(chain.process(batch, NOW_MS))));
@@ -312,6 +350,10 @@ fn component(engine: &Engine, folder: &str, name: &str, configuration: &Value) -
     let wasm = fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let terms = Terms {
         configuration: configuration.as_object().unwrap().clone(),
+        grants: Grants {
+            state: true,
+            ..Grants::default()
+        },
         ..Terms::default()
     };
     Component::load(engine, name, &wasm, &terms).unwrap()

@@ -58,7 +58,7 @@ pub(crate) struct Line {
 
 type Cost = fn(&Round) -> f64;
 
-const LINES: [(&str, Cost, Budget); 26] = [
+const LINES: [(&str, Cost, Budget); 28] = [
     (
         "floor: inflate whole, find boundaries",
         Round::floor,
@@ -136,6 +136,16 @@ const LINES: [(&str, Cost, Budget); 26] = [
         |r| r.plugin(Part::Redact),
         Budget::Ns(2000.0),
     ),
+    (
+        "detect-sigma, published rules",
+        |r| r.plugin(Part::SigmaPublished),
+        Budget::Ns(1500.0),
+    ),
+    (
+        "detect-sigma, 1,000 rules",
+        |r| r.plugin(Part::SigmaThousand),
+        Budget::Ns(1875.0),
+    ),
     ("all three plugins", |r| r.plugin(Part::Three), Budget::None),
     (
         "encode for HEC, untouched",
@@ -192,6 +202,7 @@ pub(crate) fn lines(rounds: &[Round]) -> Vec<Line> {
     };
     LINES
         .iter()
+        .filter(|(_, cost, _)| !median(cost).is_nan())
         .map(|(name, cost, budget)| Line {
             name,
             ns: median(cost),
