@@ -92,7 +92,7 @@ test: $(STAMPS)/plugins $(STAMPS)/guests $(STAMPS)/guests-python $(STAMPS)/venv 
 	@for folder in plugins/sdk-python/tests plugins/examples-python/*/; do \
 	  PYTHONPATH=plugins/sdk-python PYTHONDONTWRITEBYTECODE=1 .venv/bin/python -m unittest discover --start-directory $$folder || exit 1; \
 	done
-	cargo test --locked -p sluicegate-plugin -p sluicegate-plugin-macros -p componentize $(foreach name,$(PLUGINS),-p $(name))
+	cargo test --locked -p sluicegate-plugin -p sluicegate-plugin-macros -p componentize -p sigma $(foreach name,$(PLUGINS),-p $(name))
 
 check: fmt clippy doc deny typos ## Run every check that is no test
 

@@ -82,7 +82,7 @@ struct Nested {
 /// All fields of a pack.
 #[derive(Clone, Debug, Default)]
 pub struct Fields {
-    fields: Vec<Field>,
+    all: Vec<Field>,
     by_name: HashMap<String, FieldId>,
     columns: Vec<String>,
     by_pointer: HashMap<String, usize>,
@@ -126,13 +126,13 @@ impl Fields {
             outermost: self.column(pointer(&steps[..1])),
             steps: steps[1..].iter().map(|step| (*step).to_owned()).collect(),
         });
-        self.fields.push(Field {
+        self.all.push(Field {
             name: name.to_owned(),
             literal,
             nested,
         });
-        self.by_name.insert(name.to_owned(), self.fields.len() - 1);
-        Ok(self.fields.len() - 1)
+        self.by_name.insert(name.to_owned(), self.all.len() - 1);
+        Ok(self.all.len() - 1)
     }
 
     fn column(&mut self, pointer: String) -> usize {
@@ -146,16 +146,16 @@ impl Fields {
 
     /// The column of a field whose name has no dots.
     pub(crate) fn column_of(&self, field: FieldId) -> usize {
-        self.fields[field].literal
+        self.all[field].literal
     }
 
     pub(crate) fn name(&self, field: FieldId) -> &str {
-        &self.fields[field].name
+        &self.all[field].name
     }
 
     /// Pointers of which one is there, and not null, wherever the field has a value.
     pub(crate) fn needs(&self, field: FieldId) -> Vec<&str> {
-        let field = &self.fields[field];
+        let field = &self.all[field];
         let outermost = field.nested.as_ref().map(|nested| nested.outermost);
         [Some(field.literal), outermost]
             .into_iter()
@@ -184,7 +184,7 @@ impl Fields {
         event: &impl Event,
         each: &mut dyn FnMut(Value<'_>) -> bool,
     ) -> Found {
-        let field = &self.fields[field];
+        let field = &self.all[field];
         let literal = event.cell(field.literal);
         let alone = matches!(literal, Cell::Absent | Cell::Null);
         let Some(nested) = field.nested.as_ref().filter(|_| alone) else {

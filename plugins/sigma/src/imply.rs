@@ -146,19 +146,26 @@ impl Index {
         {
             return put(&mut self.always);
         }
-        for Way { names, sources, .. } in ways {
-            let sources = || sources.iter().flatten().map(|source| source.to_lowercase());
-            let Some(names) = names else {
-                sources().for_each(|source| put(self.by_source.entry(source).or_default()));
+        for way in ways {
+            let sources = || {
+                way.sources
+                    .iter()
+                    .flatten()
+                    .map(|source| source.to_lowercase())
+            };
+            let Some(names) = &way.names else {
+                for source in sources() {
+                    put(self.by_source.entry(source).or_default());
+                }
                 continue;
             };
             for name in names {
-                let named = self.by_name.entry(name.to_lowercase()).or_default();
-                match sources().next() {
-                    None => put(&mut named.any_source),
-                    Some(_) => {
-                        sources().for_each(|source| put(named.by_source.entry(source).or_default()))
-                    }
+                let entry = self.by_name.entry(name.to_lowercase()).or_default();
+                if way.sources.is_none() {
+                    put(&mut entry.any_source);
+                }
+                for source in sources() {
+                    put(entry.by_source.entry(source).or_default());
                 }
             }
         }

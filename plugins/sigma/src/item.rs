@@ -33,6 +33,7 @@ pub(crate) struct Context<'a> {
 }
 
 /// What the modifiers of a line say.
+#[allow(clippy::struct_excessive_bools, reason = "one a modifier")]
 #[derive(Default)]
 struct Modifiers<'a> {
     /// What is done to the values, in order.
@@ -414,15 +415,17 @@ fn expanded(text: &str, lists: &BTreeMap<String, Vec<String>>) -> Result<Vec<Str
         let closing = after.find('%');
         if escaped % 2 == 1 {
             let before = &before[..before.len() - 1];
-            all.iter_mut().for_each(|text| {
+            for text in &mut all {
                 text.push_str(before);
                 text.push('%');
-            });
+            }
             rest = after;
             continue;
         }
         let Some(name) = closing.map(|closing| &after[..closing]) else {
-            all.iter_mut().for_each(|text| text.push_str(&rest[..=at]));
+            for text in &mut all {
+                text.push_str(&rest[..=at]);
+            }
             rest = after;
             continue;
         };
@@ -447,7 +450,9 @@ fn expanded(text: &str, lists: &BTreeMap<String, Vec<String>>) -> Result<Vec<Str
             .collect();
         rest = &after[name.len() + 1..];
     }
-    all.iter_mut().for_each(|text| text.push_str(rest));
+    for text in &mut all {
+        text.push_str(rest);
+    }
     Ok(all)
 }
 

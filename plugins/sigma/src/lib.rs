@@ -29,7 +29,7 @@
 //! assert_eq!(pack.rules()[pack.detections()[matched[0] as usize].rule].id, "a-bucket-was-deleted");
 //! ```
 //!
-//! The way of a rule: `yaml` reads it, `rule` what it says of itself, `item` and `condition` compile it,
+//! The way of a rule: `yaml` reads it (most by `plain`), `rule` what it says of itself, `item` and `condition` compile it,
 //! `imply` finds out which events it can match, and `matcher` judges one by `pattern` and the like.
 
 use std::fmt;
@@ -45,6 +45,7 @@ mod matcher;
 mod moment;
 mod pack;
 mod pattern;
+mod plain;
 mod rule;
 mod yaml;
 

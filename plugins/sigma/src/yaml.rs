@@ -8,7 +8,7 @@ use serde::{
 };
 use serde_saphyr::Spanned;
 
-use crate::Fault;
+use crate::{Fault, plain};
 
 /// A value and where it begins.
 #[derive(Clone, Debug, PartialEq)]
@@ -79,6 +79,11 @@ impl Node {
 
 /// All documents of a file; empty ones are left out.
 pub(crate) fn documents(text: &str) -> Result<Vec<Node>, Fault> {
+    plain::documents(text).map_or_else(|| whole(text), Ok)
+}
+
+/// The same, by the library alone.
+pub(crate) fn whole(text: &str) -> Result<Vec<Node>, Fault> {
     let options = serde_saphyr::options! {
         with_snippet: false,
         strict_booleans: true,
