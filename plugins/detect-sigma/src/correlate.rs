@@ -1,7 +1,7 @@
 //! Correlations, counted over the host's windows: one call for each correlation that something of the
 //! batch belongs to.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt::Write as _};
 
 use sigma::{Correlation, Count, Event, FieldId, Of, Pack, milliseconds};
 use sluicegate_plugin::{
@@ -151,7 +151,7 @@ fn key(
     let mut key = compiled.pack.rules()[correlation.rule].id.clone();
     for field in group {
         let value = compiled.pack.fields().texts(*field, event, 1).pop()?;
-        key.push_str(&format!("|{}:{value}", value.len()));
+        let _ = write!(key, "|{}:{value}", value.len());
     }
     Some(bounded(key))
 }

@@ -1,7 +1,10 @@
 //! Which events a rule can match at all, as far as that can be read off its condition: the calls that it
 //! names, or a member that must be there.
 
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    collections::{BTreeSet, HashMap},
+    hash::{BuildHasherDefault, Hasher},
+};
 
 use crate::{
     condition::Expr,
@@ -108,13 +111,39 @@ pub(crate) fn clauses<'a>(
     clauses.into_iter().collect()
 }
 
+/// A table by names of calls or services.
+type Calls<T> = HashMap<String, T, BuildHasherDefault<Fnv>>;
+
+/// FNV-1a: every event is looked up, and what is in the tables comes from rules alone, so nobody who makes
+/// events can fill one with names that collide.
+#[derive(Clone)]
+struct Fnv(u64);
+
+impl Default for Fnv {
+    fn default() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl Hasher for Fnv {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
 /// Finds the rules that an event could match by the call it is about.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Index {
     name: Option<FieldId>,
     source: Option<FieldId>,
-    by_name: HashMap<String, Named>,
-    by_source: HashMap<String, Vec<u32>>,
+    by_name: Calls<Named>,
+    by_source: Calls<Vec<u32>>,
     /// Those that are tried on every event.
     always: Vec<u32>,
 }
@@ -122,7 +151,7 @@ pub(crate) struct Index {
 #[derive(Clone, Debug, Default)]
 struct Named {
     any_source: Vec<u32>,
-    by_source: HashMap<String, Vec<u32>>,
+    by_source: Calls<Vec<u32>>,
 }
 
 impl Index {

@@ -373,8 +373,8 @@ mod tests {
 
         #[test]
         fn both_read_the_same(lines in proptest::collection::vec((0_usize..5, "(- |- - |-|--- ?)?(a|b.c|d[|]e|'[|]f'|true|1)?(: ?|:|)(x|1|0|01|1-2-3|-1|~|null|no|yes|'q'|'q''r'|\"s\"|\"t\\\\n\"|[|]|>|x y|x: y|x #c|#c|x#c|[*]a|&a b|!t|[{][}]|\\[\\]|ä|/p|@|`|%|1e3|2024-12-19|12:30|a:b|\\?|,|inf|x  )?"), 0..9)) {
-            let text: String = lines.iter().map(|(indent, line)| format!("{}{line}\n", " ".repeat(*indent))).collect();
-            agreed(&text);
+            let lines: Vec<String> = lines.iter().map(|(indent, line)| " ".repeat(*indent) + line).collect();
+            agreed(&(lines.join("\n") + "\n"));
         }
     }
 }

@@ -212,6 +212,8 @@ impl<'de> Visitor<'de> for Any {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
+    use std::fmt::Write as _;
+
     use super::*;
 
     #[test]
@@ -246,8 +248,8 @@ mod tests {
         let mut bomb = "a0: &a0 [x,x,x,x,x,x,x,x,x]\n".to_owned();
         for level in 1..12 {
             let before = format!("*a{}", level - 1);
-            let all = vec![before.as_str(); 9].join(",");
-            bomb += &format!("a{level}: &a{level} [{all}]\n");
+            let all = [before.as_str(); 9].join(",");
+            writeln!(bomb, "a{level}: &a{level} [{all}]").unwrap();
         }
         assert!(documents(&bomb).is_err());
         assert!(documents(&"[".repeat(10_000)).is_err());

@@ -79,7 +79,7 @@ fn every_event_and_rule_of_the_corpus() {
         }
     }
     assert_eq!(events, 3_210);
-    println!(
+    eprintln!(
         "{} pairs agree, of which {matches} match",
         events * trees.len()
     );
@@ -379,7 +379,7 @@ fn every_modifier_with_every_value() {
             }
         }
     }
-    println!("{pairs} pairs agree");
+    eprintln!("{pairs} pairs agree");
 }
 
 fn any_value() -> impl Strategy<Value = Value> {
