@@ -122,6 +122,7 @@ impl Probe {
                 configuration: self.configuration.as_object().unwrap().clone(),
                 limits: self.limits.clone(),
                 grants: self.grants.clone(),
+                ..Terms::default()
             },
         )
     }
