@@ -63,26 +63,29 @@ fn login<'a>(facts: &Facts<'a>, fields: &Fields, plan: &mut Plan<'a, '_>) {
         _ if !facts.user.is_empty() => facts.user,
         _ => facts.arn,
     };
+    // Accounts have users of the same name.
+    let of_account = format!("{}/{user}", facts.account);
     let address = facts.row.str(fields.address).unwrap_or_default();
-    if failed {
-        plan.count(facts, Which::LoginFailures, user, event_id(facts), 1.0);
-        plan.count(
+    let by_user = (Which::LoginFailures, of_account.as_str(), user);
+    let by_address = (Which::LoginFailuresAddress, address, address);
+    for (counter, of, entity) in [by_user, by_address] {
+        let (rule, failures) = if failed {
+            (counter, 1.0)
+        } else {
+            (Which::LoginAfterFailures, 0.0)
+        };
+        plan.count_under(
             facts,
-            Which::LoginFailuresAddress,
-            address,
+            rule,
+            (counter, of),
+            entity,
             event_id(facts),
-            1.0,
+            failures,
         );
-        let member = Member::Hashed(hash(&[facts.account, user]));
+    }
+    if failed {
+        let member = Member::Hashed(hash(&[&of_account]));
         plan.count(facts, Which::LoginSpraying, address, member, 1.0);
-    } else {
-        for (counter, entity) in [
-            (Which::LoginFailures, user),
-            (Which::LoginFailuresAddress, address),
-        ] {
-            let rule = Which::LoginAfterFailures;
-            plan.count_under(facts, rule, (counter, entity), entity, event_id(facts), 0.0);
-        }
     }
 }
 

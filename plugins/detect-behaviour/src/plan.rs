@@ -155,7 +155,7 @@ impl<'a, 'p> Plan<'a, 'p> {
         &mut self,
         facts: &Facts<'a>,
         rule: Which,
-        (counter, of): (Which, &'a str),
+        (counter, of): (Which, &str),
         entity: &'a str,
         member: Member<'_>,
         value: f64,

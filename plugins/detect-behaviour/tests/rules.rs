@@ -77,6 +77,20 @@ fn slow_failures_and_a_lower_threshold() {
 }
 
 #[test]
+fn users_of_the_same_name_in_other_accounts_are_others() {
+    let login = |n: usize| {
+        let account = json!({ "userIdentity": { "accountId": format!("{}", n % 2) } });
+        with(login("ann", "Failure"), account)
+    };
+    let seen = run(&kit(&json!({})), &series(18, 0, 10, login));
+    assert_eq!(
+        names(&seen),
+        [""; 0],
+        "nine each, and below what an address may"
+    );
+}
+
+#[test]
 fn one_address_and_many_users_is_spraying() {
     let seen = run(
         &kit(&json!({})),
