@@ -286,6 +286,7 @@ fn a_mask_outside_of_what_is_granted_is_bad_output() {
                 mask: vec!["/requestParameters".to_owned()],
                 ..Grants::default()
             },
+            ..Terms::default()
         };
         Component::load(&engine(), "hostile-redact", &wasm("hostile-redact"), &terms).unwrap()
     };
@@ -313,6 +314,7 @@ fn a_plugin_that_asks_to_see_more_than_is_granted_is_not_loaded() {
             see: vec!["/eventName".to_owned()],
             ..Grants::default()
         },
+        ..Terms::default()
     };
     let wasm = wasm("hostile-detect");
     let error = Component::load(&engine(), "hostile-detect", &wasm, &terms).unwrap_err();
