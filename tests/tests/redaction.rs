@@ -49,6 +49,8 @@ once = true
 type = "file"
 directory = "{folder}/out"
 gzip = false
+# What the plugin leaves is to be seen here, and not what the guard would mend.
+egress_guard = "count"
 [plugins.enrich-context]
 path = "{plugins}/enrich-context.wasm"
 [plugins.detect-cloudtrail]
