@@ -48,6 +48,24 @@ pub struct Rule {
     pub false_positives: &'static str,
 }
 
+/// The tactics of MITRE ATT&CK for enterprises, in the order of its matrix.
+pub const TACTICS: [&str; 14] = [
+    "Reconnaissance",
+    "Resource Development",
+    "Initial Access",
+    "Execution",
+    "Persistence",
+    "Privilege Escalation",
+    "Defense Evasion",
+    "Credential Access",
+    "Discovery",
+    "Lateral Movement",
+    "Collection",
+    "Command and Control",
+    "Exfiltration",
+    "Impact",
+];
+
 /// Every rule, with the plugin it belongs to.
 pub fn all() -> impl Iterator<Item = (&'static str, &'static Rule)> {
     let of =
@@ -66,24 +84,6 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-
-    /// Those of MITRE ATT&CK for enterprises.
-    const TACTICS: [&str; 14] = [
-        "Reconnaissance",
-        "Resource Development",
-        "Initial Access",
-        "Execution",
-        "Persistence",
-        "Privilege Escalation",
-        "Defense Evasion",
-        "Credential Access",
-        "Discovery",
-        "Lateral Movement",
-        "Collection",
-        "Command and Control",
-        "Exfiltration",
-        "Impact",
-    ];
 
     /// Those of Security Hub.
     const NAMESPACES: [&str; 5] = [

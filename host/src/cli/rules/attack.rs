@@ -1,22 +1,6 @@
 //! What of MITRE ATT&CK (version 16) is known by name: the techniques for cloud infrastructure, those that a trail of API calls can tell something of.
 
-/// The tactics, in the order of the matrix.
-pub(super) const TACTICS: [&str; 14] = [
-    "Reconnaissance",
-    "Resource Development",
-    "Initial Access",
-    "Execution",
-    "Persistence",
-    "Privilege Escalation",
-    "Defense Evasion",
-    "Credential Access",
-    "Discovery",
-    "Lateral Movement",
-    "Collection",
-    "Command and Control",
-    "Exfiltration",
-    "Impact",
-];
+use detections::TACTICS;
 
 /// A technique, or a part of one.
 #[derive(Clone, Copy, Debug)]

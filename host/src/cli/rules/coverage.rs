@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use detections::TACTICS;
+
 use super::{
-    attack::{self, TACTICS, TECHNIQUES},
+    attack::{self, TECHNIQUES},
     inventory::{Inventory, Rule, State},
 };
 use crate::text::shown;
