@@ -1,5 +1,5 @@
 //! `detect-behaviour` and the tables of `enrich-context` as they are shipped: the components, windows in
-//! SQLite, tables of the operator.
+//! `SQLite`, tables of the operator.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::{
@@ -118,7 +118,7 @@ fn behaviour(folder: &Path, windows: &Arc<SqliteWindows>) -> ChainWorker {
 }
 
 /// A call of the user Ann, so many seconds after ten o'clock.
-fn call(number: usize, second: usize, source: &str, name: &str, more: Value) -> Value {
+fn call(number: usize, second: usize, source: &str, name: &str, more: &Value) -> Value {
     let (minute, second) = (second / 60, second % 60);
     let mut event = json!({
         "eventID": format!("ff{number:06}-0000-4000-8000-000000000000"),
@@ -143,7 +143,7 @@ fn secrets(count: usize) -> Vec<Value> {
     (0..count)
         .map(|n| {
             let more = json!({ "requestParameters": { "secretId": format!("secret-{n}") } });
-            call(n, n * 10, "secretsmanager", "GetSecretValue", more)
+            call(n, n * 10, "secretsmanager", "GetSecretValue", &more)
         })
         .collect()
 }
@@ -207,7 +207,7 @@ fn who_is_in_two_places_is_found_by_the_operators_table() {
     let mut worker = behaviour(folder.path(), &windows);
     let from = |number, minute: usize, address: &str| {
         let more = json!({ "sourceIPAddress": address });
-        call(number, minute * 60, "sts", "GetCallerIdentity", more)
+        call(number, minute * 60, "sts", "GetCallerIdentity", &more)
     };
     let both = [
         from(0, 0, "203.0.113.7"),
@@ -243,7 +243,7 @@ fn each_of_many_principals_in_one_batch_has_a_finding_of_its_own() {
             number % 600,
             "ec2",
             &format!("Describe{}", number % 7),
-            more,
+            &more,
         )
     };
     let events: Vec<Value> = (0..1_000).map(denied).collect();

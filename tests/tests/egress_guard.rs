@@ -204,9 +204,9 @@ async fn what_is_masked_at_the_last_look_leaves_without_the_secret() {
     for (sink, events) in &left.events {
         assert_eq!(events.len(), CLEAN + planted.len(), "{sink}: every event");
         for (secret, ..) in &planted {
-            let marker = format!("<masked:{}:k1:", secret.as_str());
-            let marked = events.iter().filter(|event| event.contains(&marker));
-            assert_eq!(marked.count(), 1, "{sink}: {secret:?}");
+            let begin = format!("<masked:{}:k1:", secret.as_str());
+            let with_marker = events.iter().filter(|event| event.contains(&begin));
+            assert_eq!(with_marker.count(), 1, "{sink}: {secret:?}");
         }
         let counted = &left.drained.counted.sinks[*sink];
         assert_eq!(counted.secrets.len(), planted.len(), "{sink}: {counted:?}");

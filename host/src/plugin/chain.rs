@@ -21,7 +21,7 @@ use crate::{
     mask::Masker,
 };
 
-/// All plugins, ready to be run by any number of [`ChainWorker`]s.
+/// All plugins, ready to be run by any number of [`ChainWorker`](super::ChainWorker)s.
 #[derive(Debug)]
 pub struct PluginChain {
     /// In the order of their stages; those in shadow come last.
@@ -66,7 +66,7 @@ impl Link {
 
 impl PluginChain {
     /// Joins plugins into a chain. `sinks` are the fields of each sink, in the order in which
-    /// [`Processed::view`] will be asked for them.
+    /// [`Processed::view`](crate::effects::Processed::view) will be asked for them.
     ///
     /// # Errors
     /// When a plugin declares a path that is none.
