@@ -16,7 +16,7 @@ use serde_json::Value;
 use sluicegate::{event::ObjectId, timestamp};
 use sluicegate_tests::{
     aws::{Aws, Wired},
-    host::{Setup, engine, plugins, root},
+    host::{self, Setup, engine, plugins, root},
     servers::{Datadog, Fault, SecurityHub, Splunk},
 };
 
@@ -25,16 +25,9 @@ const ACCOUNT: &str = "123456789012";
 const SIZES: [usize; 5] = [7, 120, 33, 1, 390];
 
 fn corpus() -> Option<Vec<String>> {
-    let folder = std::env::var("SLUICEGATE_CORPUS")
-        .map_or_else(|_| root().join("../shared/data"), Into::into);
-    let path = folder.join("invictus-aws-dataset/events.ndjson");
-    match std::fs::read_to_string(&path) {
-        Ok(text) => Some(text.lines().map(ToOwned::to_owned).collect()),
-        Err(error) => {
-            eprintln!("SKIPPED: no corpus at {}: {error}", path.display());
-            None
-        }
-    }
+    let path = host::corpus()?.join("invictus-aws-dataset/events.ndjson");
+    let text = std::fs::read_to_string(path).unwrap();
+    Some(text.lines().map(ToOwned::to_owned).collect())
 }
 
 /// What was put, and where.

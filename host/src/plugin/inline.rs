@@ -52,6 +52,15 @@ pub fn inline_files(
     Ok(out)
 }
 
+/// Path and text of each file that a path stands for, under the same rules.
+///
+/// # Errors
+/// Which file cannot be taken, and why.
+#[cfg(feature = "cli")]
+pub(crate) fn files(path: &Path) -> anyhow::Result<BTreeMap<String, String>> {
+    Files::default().texts(path)
+}
+
 /// How everything looks that a configuration takes files from; another answer means that it changed.
 pub(crate) fn stamps(configuration: &Map<String, Value>, base: &Path) -> Vec<Stamp> {
     let mut stamps = Vec::new();
@@ -108,6 +117,14 @@ struct Files {
 
 impl Files {
     fn take(&mut self, path: &Path) -> anyhow::Result<Value> {
+        let files = self.texts(path)?.into_iter();
+        Ok(files
+            .map(|(path, text)| json!({ "path": path, "text": text }))
+            .collect())
+    }
+
+    /// The text of each file, by its path.
+    fn texts(&mut self, path: &Path) -> anyhow::Result<BTreeMap<String, String>> {
         let context = || format!("failed to read {}", path.display());
         let about = fs::metadata(path).with_context(context)?;
         let mut texts = BTreeMap::new();
@@ -134,10 +151,7 @@ impl Files {
             path.display(),
             KINDS.join(", .")
         );
-        let files = texts
-            .into_iter()
-            .map(|(path, text)| json!({ "path": path, "text": text }));
-        Ok(files.collect())
+        Ok(texts)
     }
 
     fn file(&mut self, path: &Path) -> anyhow::Result<String> {

@@ -25,6 +25,20 @@ pub enum Severity {
     Critical,
 }
 
+impl Severity {
+    /// Its name, as findings and pages write it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Informational => "informational",
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::Critical => "critical",
+        }
+    }
+}
+
 /// What the findings of one rule have in common, and what its reader must know.
 #[derive(Clone, Copy, Debug)]
 pub struct Rule {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::{BEHAVIOUR, CLOUDTRAIL, Rule, Severity};
+use crate::{BEHAVIOUR, CLOUDTRAIL, Rule};
 
 /// Questions that operators of a trail ask, and the rules that answer them.
 const QUERIES: &[(&str, &[&str])] = &[
@@ -72,7 +72,7 @@ fn plugin(page: &mut String, name: &str, what: &str, rules: &[&Rule]) {
             page,
             "| [`{id}`](#{id}) | {} | {} | {} | {} |",
             rule.title,
-            word(rule.severity),
+            rule.severity.as_str(),
             rule.techniques.join(", "),
             rule.tactic,
             id = rule.id,
@@ -84,16 +84,6 @@ fn plugin(page: &mut String, name: &str, what: &str, rules: &[&Rule]) {
             "\n### {}\n\n{}: {}\n\n**Why.** {}\n\n**When it is wrong.** {}\n",
             rule.id, rule.title, rule.description, rule.rationale, rule.false_positives
         );
-    }
-}
-
-fn word(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Informational => "informational",
-        Severity::Low => "low",
-        Severity::Medium => "medium",
-        Severity::High => "high",
-        Severity::Critical => "critical",
     }
 }
 

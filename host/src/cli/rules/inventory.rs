@@ -5,11 +5,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::Context as _;
-use serde_json::{Value, json};
 use sigma::{Options, Pack, Source};
 
-use crate::plugin::inline_files;
+use crate::plugin::inline;
 
 /// Every rule, the catalogue's first.
 #[derive(Debug)]
@@ -69,7 +67,7 @@ impl Inventory {
         // All packs together, as one plugin compiles them: two rules of one id are told of.
         let mut files = Vec::new();
         for pack in packs {
-            files.extend(read(pack)?);
+            files.extend(inline::files(pack)?);
         }
         let sources = files.iter().map(|(path, text)| Source { path, text });
         let pack = Pack::compile(sources, &options).map_err(anyhow::Error::msg)?;
@@ -93,25 +91,6 @@ impl Inventory {
     }
 }
 
-/// Path and text of each file of a pack.
-fn read(pack: &Path) -> anyhow::Result<Vec<(String, String)>> {
-    let path = pack.to_str().context("a path that is not UTF-8")?;
-    let named = json!({ "rules": { "inline_files": path } });
-    let Value::Object(named) = named else {
-        unreachable!("it is an object")
-    };
-    let mut inlined = inline_files(&named, Path::new(""))?;
-    let files = inlined.remove("rules").unwrap_or_default();
-    let Value::Array(files) = files else {
-        anyhow::bail!("{} holds no files", pack.display());
-    };
-    let text = |file: &Value, member: &str| file[member].as_str().unwrap_or_default().to_owned();
-    Ok(files
-        .iter()
-        .map(|file| (text(file, "path"), text(file, "text")))
-        .collect())
-}
-
 fn of_catalogue((plugin, rule): (&'static str, &'static detections::Rule)) -> Rule {
     let texts = |texts: &[&str]| -> Vec<String> {
         let some = texts.iter().filter(|text| !text.is_empty());
@@ -121,13 +100,7 @@ fn of_catalogue((plugin, rule): (&'static str, &'static detections::Rule)) -> Ru
         id: rule.id.to_owned(),
         title: rule.title.to_owned(),
         description: rule.description.to_owned(),
-        severity: match rule.severity {
-            detections::Severity::Informational => "informational",
-            detections::Severity::Low => "low",
-            detections::Severity::Medium => "medium",
-            detections::Severity::High => "high",
-            detections::Severity::Critical => "critical",
-        },
+        severity: rule.severity.as_str(),
         techniques: texts(rule.techniques),
         tactics: texts(&[rule.tactic]),
         place: plugin.to_owned(),
