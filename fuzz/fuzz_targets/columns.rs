@@ -174,11 +174,7 @@ fn batch(event: &[u8]) -> EventBatch {
         end: offset(start + event.len()),
         index,
     };
-    EventBatch {
-        object: Arc::new(object),
-        data: [event, b",", event].concat(),
-        events: vec![span(0, 0), span(second, 1)],
-    }
+    EventBatch::new(Arc::new(object), [event, b",", event].concat(), vec![span(0, 0), span(second, 1)])
 }
 
 fn agree(event: &[u8], paths: &[Path]) {

@@ -86,15 +86,11 @@ fn spliced(event: &[u8]) {
         "1".into(),
         ObjectKind::Log,
     );
-    let batch = EventBatch {
-        object: Arc::new(object),
-        data: event.to_vec(),
-        events: vec![Span {
+    let batch = EventBatch::new(Arc::new(object), event.to_vec(), vec![Span {
             start: 0,
             end: u32::try_from(event.len()).expect("input is short"),
             index: INDEX,
-        }],
-    };
+        }]);
     let fields = ["/eventName", "/eventTime", "/userIdentity/arn", ""];
     let processed = Processed::untouched(batch, &fields);
     let view = processed.view(0, 0);

@@ -63,11 +63,7 @@ fn batch(events: &[&str]) -> anyhow::Result<EventBatch> {
             index: u32::try_from(index)?,
         });
     }
-    Ok(EventBatch {
-        object: Arc::new(object),
-        data,
-        events: spans,
-    })
+    Ok(EventBatch::new(Arc::new(object), data, spans))
 }
 
 /// An event as it would leave: its own bytes with what the plugins added.

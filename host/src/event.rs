@@ -4,7 +4,10 @@ use std::{ops::Range, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use crate::digest::sha256;
+use crate::{
+    digest::sha256,
+    json::{self, Outline},
+};
 
 /// An object as a notification names it. Nothing here has been checked against the bucket yet.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -133,6 +136,7 @@ pub struct EventBatch {
     pub data: Vec<u8>,
     /// One span an event, in the object's order.
     pub events: Vec<Span>,
+    outline: Outline,
 }
 
 /// Where an event lies in its batch and where it stood in its object.
@@ -147,6 +151,37 @@ pub struct Span {
 }
 
 impl EventBatch {
+    /// A batch of these events, each a JSON object that was checked.
+    #[must_use]
+    pub fn new(object: Arc<Object>, data: Vec<u8>, events: Vec<Span>) -> Self {
+        let mut outline = Outline::default();
+        outline.extend(&data);
+        for span in &events {
+            outline.check(&data, span.start as usize, json::MAX_DEPTH);
+        }
+        Self::outlined(object, data, events, outline)
+    }
+
+    /// A batch whose events were checked with this outline.
+    pub(crate) fn outlined(
+        object: Arc<Object>,
+        data: Vec<u8>,
+        events: Vec<Span>,
+        outline: Outline,
+    ) -> Self {
+        Self {
+            object,
+            data,
+            events,
+            outline,
+        }
+    }
+
+    /// What is known of the bytes since they were checked.
+    pub(crate) fn outline(&self) -> &Outline {
+        &self.outline
+    }
+
     /// The bytes of one event, exactly as the object holds them.
     #[must_use]
     pub fn event(&self, row: usize) -> &[u8] {

@@ -34,11 +34,11 @@ fn batch(events: &[Value]) -> EventBatch {
         let end = u32::try_from(data.len()).unwrap();
         spans.push(Span { start, end, index });
     }
-    EventBatch {
-        object: Arc::new(Object::new(reference, "1".into(), ObjectKind::Log)),
+    EventBatch::new(
+        Arc::new(Object::new(reference, "1".into(), ObjectKind::Log)),
         data,
-        events: spans,
-    }
+        spans,
+    )
 }
 
 /// A table of places in CSV, by network; to a plugin it looks as a database of addresses does.

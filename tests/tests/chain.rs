@@ -26,11 +26,11 @@ fn batch(names: &[&str]) -> EventBatch {
         let end = u32::try_from(data.len()).unwrap();
         events.push(Span { start, end, index });
     }
-    EventBatch {
-        object: Arc::new(Object::new(reference, "1".into(), ObjectKind::Log)),
+    EventBatch::new(
+        Arc::new(Object::new(reference, "1".into(), ObjectKind::Log)),
         data,
         events,
-    }
+    )
 }
 
 fn worker(guest: &str, configuration: &Value) -> ChainWorker {

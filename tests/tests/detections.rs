@@ -63,11 +63,7 @@ fn found(worker: &mut ChainWorker, events: &[&str]) -> Vec<(usize, Sighting)> {
             let end = u32::try_from(data.len()).unwrap();
             spans.push(Span { start, end, index });
         }
-        let batch = EventBatch {
-            object: Arc::clone(&object),
-            data,
-            events: spans,
-        };
+        let batch = EventBatch::new(Arc::clone(&object), data, spans);
         let processed = worker.process(batch, 0);
         assert!(processed.failures.is_empty(), "{:?}", processed.failures);
         let sightings = processed.sightings.into_iter();

@@ -30,11 +30,7 @@ fn batch(object: &Arc<Object>, number: usize) -> EventBatch {
         let end = u32::try_from(data.len()).unwrap();
         events.push(Span { start, end, index });
     }
-    EventBatch {
-        object: Arc::clone(object),
-        data,
-        events,
-    }
+    EventBatch::new(Arc::clone(object), data, events)
 }
 
 #[test]

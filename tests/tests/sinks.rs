@@ -44,11 +44,7 @@ fn batch(sink: &dyn Sink, events: &[&str]) -> Batch {
             index: u32::try_from(index).unwrap(),
         });
     }
-    let events = EventBatch {
-        object: Arc::clone(&object),
-        data,
-        events: spans,
-    };
+    let events = EventBatch::new(Arc::clone(&object), data, spans);
     let rows = events.events.len();
     let processed = Processed::untouched(events, sink.fields());
     let encoded = (0..rows).map(|row| {

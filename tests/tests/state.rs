@@ -68,11 +68,11 @@ fn batch(events: &[String]) -> EventBatch {
         let end = u32::try_from(data.len()).unwrap();
         spans.push(Span { start, end, index });
     }
-    EventBatch {
-        object: Arc::new(Object::new(reference, "1".into(), ObjectKind::Log)),
+    EventBatch::new(
+        Arc::new(Object::new(reference, "1".into(), ObjectKind::Log)),
         data,
-        events: spans,
-    }
+        spans,
+    )
 }
 
 /// What the probe is told, may use and may reach.

@@ -96,11 +96,11 @@ impl Batches {
 
     fn cut(&mut self) {
         if !self.spans.is_empty() {
-            self.whole.push(EventBatch {
-                object: Arc::clone(&self.object),
-                data: std::mem::take(&mut self.data),
-                events: std::mem::take(&mut self.spans),
-            });
+            self.whole.push(EventBatch::new(
+                Arc::clone(&self.object),
+                std::mem::take(&mut self.data),
+                std::mem::take(&mut self.spans),
+            ));
         }
     }
 
@@ -113,11 +113,12 @@ impl Batches {
 
 /// A batch with the same events.
 pub(crate) fn copy(batch: &EventBatch) -> EventBatch {
-    EventBatch {
-        object: Arc::clone(&batch.object),
-        data: batch.data.clone(),
-        events: batch.events.clone(),
-    }
+    EventBatch::outlined(
+        Arc::clone(&batch.object),
+        batch.data.clone(),
+        batch.events.clone(),
+        batch.outline().clone(),
+    )
 }
 
 /// Events as CloudTrail writes them, the same every time.

@@ -16,7 +16,7 @@ use crate::{
     deadletter::Cause,
     digest::{Sha256, sha256},
     event::{EventBatch, Object, Span},
-    json::{self, Check, Skipper},
+    json::{self, Check, Outline, Skipper},
 };
 
 /// What an object and an event may be at most.
@@ -189,7 +189,9 @@ impl Decoder {
             if self.ended {
                 return self.end();
             }
-            match self.inflater.inflate(&mut self.splitter.data) {
+            let inflated = self.inflater.inflate(&mut self.splitter.data);
+            self.splitter.outline.extend(&self.splitter.data);
+            match inflated {
                 Ok(Inflated::Some) => {}
                 Ok(Inflated::Hungry) => return Step::Hungry,
                 Ok(Inflated::End) => {
@@ -385,6 +387,7 @@ enum Split {
 struct Splitter {
     limits: Limits,
     data: Vec<u8>,
+    outline: Outline,
     spans: Vec<Span>,
     /// First byte not dealt with yet.
     at: usize,
@@ -407,6 +410,7 @@ impl Splitter {
         Self {
             limits,
             data: Vec::new(),
+            outline: Outline::default(),
             spans: Vec::new(),
             at: 0,
             passed: 0,
@@ -438,18 +442,18 @@ impl Splitter {
         rest.extend_from_slice(&self.data[used..]);
         let mut data = std::mem::replace(&mut self.data, rest);
         data.truncate(used);
-        self.moved(used);
-        EventBatch {
-            object: Arc::clone(object),
-            data,
-            events: std::mem::take(&mut self.spans),
-        }
+        let outline = self.moved(used);
+        let events = std::mem::take(&mut self.spans);
+        EventBatch::outlined(Arc::clone(object), data, events, outline)
     }
 
-    /// The first `used` bytes have left the buffer.
-    fn moved(&mut self, used: usize) {
+    /// The first `used` bytes have left the buffer. Returns what was noted of it until now.
+    fn moved(&mut self, used: usize) -> Outline {
         self.at -= used;
         self.passed += used as u64;
+        let noted = std::mem::take(&mut self.outline);
+        self.outline.extend(&self.data);
+        noted
     }
 
     /// Where in the buffer the element that is being skipped begins, if it is held as a whole.
@@ -633,7 +637,8 @@ impl Splitter {
         if held < self.retry_at && !self.last {
             return Err(Split::More);
         }
-        match json::check(&self.data[self.at..], self.limits.max_depth) {
+        let depth = self.limits.max_depth;
+        match self.outline.check(&self.data, self.at, depth) {
             Check::Valid(size) if size <= self.limits.max_event_bytes => self.take(size),
             Check::Valid(_) => self.set_aside(Cause::EventTooLarge, self.too_large()),
             Check::Incomplete if held > self.limits.max_event_bytes => {
