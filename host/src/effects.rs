@@ -110,6 +110,8 @@ pub struct Processed {
     pub(crate) readers: Arc<Readers>,
     /// In the order of their rows and places: row and mask.
     pub(crate) masks: Vec<(usize, Mask)>,
+    /// How every `sluicegate` member begins.
+    begins: Vec<u8>,
     /// The `sluicegate` member of each row, one after the other.
     pub(crate) members: Vec<u8>,
     /// Where each row's member ends.
@@ -133,6 +135,7 @@ impl Processed {
     pub(crate) fn new(batch: Arc<EventBatch>, columns: Columns, readers: Arc<Readers>) -> Self {
         Self {
             fates: vec![Fate::Forward; batch.events.len()],
+            begins: format!("{{\"id\":\"{}.", batch.object.id).into_bytes(),
             batch,
             sightings: Vec::new(),
             withheld: Vec::new(),
@@ -183,12 +186,8 @@ impl Processed {
     pub(crate) fn push_member(&mut self, row: usize, fill: impl FnOnce(&mut Vec<u8>)) {
         use std::io::Write as _;
         let index = self.batch.events[row].index;
-        write!(
-            self.members,
-            "{{\"id\":\"{}.{index}\"",
-            self.batch.object.id
-        )
-        .expect("a Vec takes every write");
+        self.members.extend_from_slice(&self.begins);
+        write!(self.members, "{index}\"").expect("a Vec takes every write");
         fill(&mut self.members);
         self.members.push(b'}');
         self.member_ends.push(self.members.len());

@@ -163,7 +163,8 @@ impl Cleaner {
     pub fn clean<'t>(&self, text: &'t str) -> Cow<'t, str> {
         let mut text = Cow::Borrowed(text);
         for (needle, marker) in &self.needles {
-            if memmem::find(text.as_bytes(), needle).is_some() {
+            // Most texts are shorter than a secret, and a search is dear to begin.
+            if needle.len() <= text.len() && memmem::find(text.as_bytes(), needle).is_some() {
                 let needle = String::from_utf8_lossy(needle);
                 text = Cow::Owned(text.replace(needle.as_ref(), marker));
             }
@@ -183,7 +184,7 @@ impl Cleaner {
             if json[at] == b'"' {
                 let end = json::string_end(json, at);
                 let text = json::unescape(&json[at + 1..end - 1]);
-                json::quote_into(&self.clean(&String::from_utf8_lossy(&text)), out);
+                json::quote_into(self.clean(&String::from_utf8_lossy(&text)).as_ref(), out);
                 at = end;
             } else if json[at] == b'-' || json[at].is_ascii_digit() {
                 let end = json::value_end(json, at);
@@ -209,41 +210,51 @@ impl Cleaner {
 
 /// A value as it may stand in other text: plain, escaped for JSON once and twice, and encoded for URLs.
 fn forms(value: &[u8]) -> Vec<Vec<u8>> {
-    let escape = |bytes: &[u8]| {
-        let mut out = Vec::new();
-        json::escape_into(&String::from_utf8_lossy(bytes), &mut out);
-        out
-    };
-    let url = |hex: &[u8; 16], space: &[u8]| {
-        let mut out = Vec::new();
-        for &byte in value {
-            match byte {
-                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                    out.push(byte);
-                }
-                b' ' => out.extend_from_slice(space),
-                _ => out.extend_from_slice(&[
-                    b'%',
-                    hex[usize::from(byte >> 4)],
-                    hex[usize::from(byte & 15)],
-                ]),
-            }
+    let mut forms = vec![value.to_vec()];
+    let once = escaped(value);
+    if once != value {
+        forms.push(escaped(&once));
+        forms.push(once);
+    }
+    if !value.iter().all(|byte| is_unreserved(*byte)) {
+        forms.push(url_encoded(value, UPPER, b"%20"));
+        forms.push(url_encoded(value, LOWER, b"%20"));
+    }
+    if value.contains(&b' ') {
+        forms.push(url_encoded(value, UPPER, b"+"));
+        forms.push(url_encoded(value, LOWER, b"+"));
+    }
+    forms
+}
+
+const UPPER: &[u8; 16] = b"0123456789ABCDEF";
+const LOWER: &[u8; 16] = b"0123456789abcdef";
+
+fn escaped(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    json::escape_into(text, &mut out);
+    out
+}
+
+fn url_encoded(text: &[u8], digits: &[u8; 16], space: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len() + 16);
+    for &byte in text {
+        match byte {
+            byte if is_unreserved(byte) => out.push(byte),
+            b' ' => out.extend_from_slice(space),
+            _ => out.extend_from_slice(&[
+                b'%',
+                digits[usize::from(byte >> 4)],
+                digits[usize::from(byte & 15)],
+            ]),
         }
-        out
-    };
-    let once = escape(value);
-    let twice = escape(&once);
-    let upper = b"0123456789ABCDEF";
-    let lower = b"0123456789abcdef";
-    vec![
-        value.to_vec(),
-        once,
-        twice,
-        url(upper, b"%20"),
-        url(lower, b"%20"),
-        url(upper, b"+"),
-        url(lower, b"+"),
-    ]
+    }
+    out
+}
+
+/// What stands for itself in URLs.
+fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
 }
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ impl Node {
     #[inline]
     fn named(&self, name: &[u8]) -> Option<usize> {
         let same_length = self.names.get(name.len())?;
-        let (_, child) = same_length.iter().find(|(known, _)| known == name)?;
+        let (_, child) = same_length.iter().find(|(known, _)| same(known, name))?;
         Some(*child)
     }
 
@@ -235,7 +235,10 @@ impl<'a> Walk<'a> {
     fn next(&mut self, tree: &Node, at: usize, end: Option<usize>, cells: &mut [Cell]) -> usize {
         let data = self.data;
         let every = tree.every.and_then(|every| self.node(every, at, cells));
-        let end = end.or(every).unwrap_or_else(|| self.value_end(at));
+        let end = end.or(every).unwrap_or_else(|| match data.get(at) {
+            Some(b'"') => self.outline.string_end(data, at).0,
+            _ => self.value_end(at),
+        });
         let after = skip_space(data, end);
         match data.get(after) {
             Some(b',') => skip_space(data, after + 1),
@@ -283,6 +286,19 @@ impl<'a> Walk<'a> {
         }
         self.found.clear();
     }
+}
+
+/// Whether two names of the same length are equal. They are so short that a call to compare them costs more.
+#[inline]
+fn same(a: &[u8], b: &[u8]) -> bool {
+    let (words, rest) = a.as_chunks::<8>();
+    let (other_words, other_rest) = b.as_chunks::<8>();
+    let word = |word: &[u8; 8]| u64::from_le_bytes(*word);
+    words
+        .iter()
+        .zip(other_words)
+        .all(|(a, b)| word(a) == word(b))
+        && rest.iter().zip(other_rest).all(|(a, b)| a == b)
 }
 
 fn offset(at: usize) -> u32 {

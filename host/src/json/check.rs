@@ -1,6 +1,6 @@
 //! Checking: the grammar, and how deep it nests.
 
-use super::{MAX_DEPTH, Outline, outline::Open};
+use super::MAX_DEPTH;
 
 /// What [`check`] found at the start of some bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,29 +19,48 @@ pub enum Check {
 /// at most `max_depth` (itself at most [`MAX_DEPTH`]).
 #[must_use]
 pub fn check(bytes: &[u8], max_depth: u32) -> Check {
-    Checker {
-        bytes,
-        at: 0,
-        outline: None,
-    }
-    .check(max_depth)
+    check_at(bytes, 0, max_depth, &mut Alone)
 }
 
-/// The same for the value at `at`, with the help of an outline of all of `text`, which learns where the
-/// containers end.
-pub(super) fn check_outlined(
-    text: &[u8],
-    at: usize,
-    max_depth: u32,
-    outline: &mut Outline,
-) -> Check {
-    let outline = Some(outline);
-    Checker {
-        bytes: text,
-        at,
-        outline,
+/// The same for the value at `at`, with somebody who helps and listens.
+pub(super) fn check_at(bytes: &[u8], at: usize, max_depth: u32, notes: &mut impl Notes) -> Check {
+    let start = at;
+    match (Checker { bytes, at, notes }).container(max_depth.min(MAX_DEPTH)) {
+        Ok(()) => Check::Incomplete,
+        Err(Stop::End(end)) => match std::str::from_utf8(&bytes[start..end]) {
+            Ok(_) => Check::Valid(end - start),
+            Err(error) => Check::Invalid(error.valid_up_to()),
+        },
+        Err(Stop::Bad(at)) if at >= bytes.len() => Check::Incomplete,
+        Err(Stop::Bad(at)) => Check::Invalid(at - start),
+        Err(Stop::Deep) => Check::TooDeep,
     }
-    .check(max_depth)
+}
+
+/// Who knows where strings may end, and is told where containers do.
+pub(super) trait Notes {
+    /// The first quote, backslash or control character at or after a byte, or the text's end.
+    fn next_stop(&self, bytes: &[u8], at: usize) -> usize;
+
+    /// A container begins, so many levels deep.
+    fn opens(&mut self, level: usize, at: usize);
+
+    /// The container that began last at this level has ended before this byte.
+    fn closes(&mut self, level: usize, end: usize);
+}
+
+/// Nobody.
+struct Alone;
+
+impl Notes for Alone {
+    #[inline]
+    fn next_stop(&self, bytes: &[u8], at: usize) -> usize {
+        at + plain(&bytes[at..])
+    }
+
+    fn opens(&mut self, _: usize, _: usize) {}
+
+    fn closes(&mut self, _: usize, _: usize) {}
 }
 
 enum Stop {
@@ -50,27 +69,13 @@ enum Stop {
     Deep,
 }
 
-struct Checker<'a> {
+struct Checker<'a, N> {
     bytes: &'a [u8],
     at: usize,
-    outline: Option<&'a mut Outline>,
+    notes: &'a mut N,
 }
 
-impl Checker<'_> {
-    fn check(mut self, max_depth: u32) -> Check {
-        let (bytes, start) = (self.bytes, self.at);
-        match self.container(max_depth.min(MAX_DEPTH)) {
-            Ok(()) => Check::Incomplete,
-            Err(Stop::End(end)) => match std::str::from_utf8(&bytes[start..end]) {
-                Ok(_) => Check::Valid(end - start),
-                Err(error) => Check::Invalid(error.valid_up_to()),
-            },
-            Err(Stop::Bad(at)) if at >= bytes.len() => Check::Incomplete,
-            Err(Stop::Bad(at)) => Check::Invalid(at - start),
-            Err(Stop::Deep) => Check::TooDeep,
-        }
-    }
-
+impl<N: Notes> Checker<'_, N> {
     /// The byte after white space, without stepping over it; `Bad` at the end of the bytes.
     #[inline]
     fn peek(&mut self) -> Result<u8, Stop> {
@@ -87,7 +92,6 @@ impl Checker<'_> {
     fn container(&mut self, max_depth: u32) -> Result<(), Stop> {
         let mut objects: u128 = 0;
         let mut depth: u32 = 0;
-        let mut opened = Open::default();
         loop {
             // Here a value begins.
             match self.peek()? {
@@ -97,9 +101,7 @@ impl Checker<'_> {
                     }
                     let object = open == b'{';
                     objects = objects << 1 | u128::from(object);
-                    if let Some(outline) = &mut self.outline {
-                        outline.opens(&mut opened, depth as usize, self.at);
-                    }
+                    self.notes.opens(depth as usize, self.at);
                     depth += 1;
                     self.at += 1;
                     if self.peek()? == if object { b'}' } else { b']' } {
@@ -137,9 +139,7 @@ impl Checker<'_> {
                 self.at += 1;
                 objects >>= 1;
                 depth -= 1;
-                if let Some(outline) = &mut self.outline {
-                    outline.closes(&opened, depth as usize, self.at);
-                }
+                self.notes.closes(depth as usize, self.at);
                 if depth == 0 {
                     return Err(Stop::End(self.at));
                 }
@@ -147,6 +147,7 @@ impl Checker<'_> {
         }
     }
 
+    #[inline]
     fn key(&mut self) -> Result<(), Stop> {
         if self.peek()? != b'"' {
             return Err(Stop::Bad(self.at));
@@ -159,13 +160,20 @@ impl Checker<'_> {
         Ok(())
     }
 
+    #[inline]
     fn string(&mut self) -> Result<(), Stop> {
-        self.at += 1;
+        let stop = self.notes.next_stop(self.bytes, self.at + 1);
+        if self.bytes.get(stop) == Some(&b'"') {
+            self.at = stop + 1;
+            return Ok(());
+        }
+        self.rest_of_string(stop)
+    }
+
+    /// From the first stop in a string on.
+    fn rest_of_string(&mut self, stop: usize) -> Result<(), Stop> {
+        self.at = stop;
         loop {
-            self.at = match &self.outline {
-                Some(outline) => outline.next_stop(self.at),
-                None => self.at + plain(&self.bytes[self.at..]),
-            };
             match self.bytes.get(self.at) {
                 Some(b'"') => {
                     self.at += 1;
@@ -174,6 +182,7 @@ impl Checker<'_> {
                 Some(b'\\') => self.escape()?,
                 Some(_) | None => return Err(Stop::Bad(self.at)),
             }
+            self.at = self.notes.next_stop(self.bytes, self.at);
         }
     }
 

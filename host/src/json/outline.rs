@@ -2,7 +2,7 @@
 
 use super::{
     Check,
-    check::check_outlined,
+    check::{Notes, check_at},
     skip::{Ends, value_end_by},
     stops::Stops,
 };
@@ -18,6 +18,8 @@ pub struct Outline {
     stops: Stops,
     /// In the order of their starts.
     containers: Vec<Container>,
+    /// During a check: which container began last at each level.
+    open: [usize; LEVELS],
 }
 
 /// An object or an array: its brackets.
@@ -27,10 +29,6 @@ struct Container {
     /// One past the closing bracket.
     end: u32,
 }
-
-/// The containers that are open during a check.
-#[derive(Debug, Default)]
-pub(super) struct Open([usize; LEVELS]);
 
 impl Outline {
     /// Takes what has come to the text since the last call; nothing is noted of its values yet.
@@ -42,7 +40,7 @@ impl Outline {
     /// Values are checked from first to last, and [`extend`](Self::extend) has seen the text.
     pub fn check(&mut self, text: &[u8], at: usize, max_depth: u32) -> Check {
         let noted = self.containers.len();
-        let checked = check_outlined(text, at, max_depth, self);
+        let checked = check_at(text, at, max_depth, self);
         if !matches!(checked, Check::Valid(_)) {
             self.containers.truncate(noted);
         }
@@ -95,17 +93,17 @@ impl Outline {
         let found = self.containers.get(*hint)?;
         (start(found) == at).then_some(found.end as usize)
     }
+}
 
-    /// The next stop, for the check.
+impl Notes for Outline {
     #[inline]
-    pub(super) fn next_stop(&self, at: usize) -> usize {
+    fn next_stop(&self, _: &[u8], at: usize) -> usize {
         self.stops.next(at)
     }
 
-    /// A container begins, so many levels deep.
     #[inline]
-    pub(super) fn opens(&mut self, open: &mut Open, level: usize, at: usize) {
-        if let Some(slot) = open.0.get_mut(level) {
+    fn opens(&mut self, level: usize, at: usize) {
+        if let Some(slot) = self.open.get_mut(level) {
             *slot = self.containers.len();
             self.containers.push(Container {
                 start: offset(at),
@@ -114,10 +112,9 @@ impl Outline {
         }
     }
 
-    /// A container has ended before this byte.
     #[inline]
-    pub(super) fn closes(&mut self, open: &Open, level: usize, end: usize) {
-        let Some(&slot) = open.0.get(level) else {
+    fn closes(&mut self, level: usize, end: usize) {
+        let Some(&slot) = self.open.get(level) else {
             return;
         };
         if end - (self.containers[slot].start as usize) < SMALL {

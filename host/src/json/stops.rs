@@ -32,19 +32,24 @@ impl Stops {
     /// The first stop at or after a byte, or the text's end.
     #[inline]
     pub(super) fn next(&self, at: usize) -> usize {
-        let mut word = at / WORD;
+        let word = at / WORD;
         let Some(first) = self.words.get(word) else {
             return at;
         };
-        let mut bits = first & (u64::MAX << (at % WORD));
-        while bits == 0 {
-            word += 1;
-            match self.words.get(word) {
-                Some(next) => bits = *next,
-                None => return word * WORD,
-            }
+        let bits = first & (u64::MAX << (at % WORD));
+        if bits != 0 {
+            return word * WORD + bits.trailing_zeros() as usize;
         }
-        word * WORD + bits.trailing_zeros() as usize
+        self.next_after(word)
+    }
+
+    /// The first stop in the words after this one.
+    fn next_after(&self, word: usize) -> usize {
+        let behind = word + 1;
+        let empty = self.words[behind..].iter().take_while(|bits| **bits == 0);
+        let word = behind + empty.count();
+        let bit = self.words.get(word).map_or(0, |bits| bits.trailing_zeros());
+        word * WORD + bit as usize
     }
 }
 

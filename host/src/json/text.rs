@@ -66,12 +66,14 @@ fn unicode_escape(text: &[u8]) -> (char, usize) {
     (char::REPLACEMENT_CHARACTER, 4)
 }
 
-/// Appends text as the inside of a JSON string.
-pub fn escape_into(text: &str, out: &mut Vec<u8>) {
-    for chunk in text
-        .as_bytes()
-        .chunk_by(|a, b| needs_escape(*a) == needs_escape(*b))
-    {
+/// Appends text, in UTF-8, as the inside of a JSON string.
+pub fn escape_into(text: impl AsRef<[u8]>, out: &mut Vec<u8>) {
+    let text = text.as_ref();
+    if !text.iter().any(|byte| needs_escape(*byte)) {
+        out.extend_from_slice(text);
+        return;
+    }
+    for chunk in text.chunk_by(|a, b| needs_escape(*a) == needs_escape(*b)) {
         if !needs_escape(chunk[0]) {
             out.extend_from_slice(chunk);
             continue;
@@ -98,8 +100,8 @@ fn needs_escape(byte: u8) -> bool {
     byte < 0x20 || byte == b'"' || byte == b'\\'
 }
 
-/// Appends text as a JSON string, quotes included.
-pub fn quote_into(text: &str, out: &mut Vec<u8>) {
+/// Appends text, in UTF-8, as a JSON string, quotes included.
+pub fn quote_into(text: impl AsRef<[u8]>, out: &mut Vec<u8>) {
     out.push(b'"');
     escape_into(text, out);
     out.push(b'"');

@@ -6,14 +6,15 @@ use super::{
     pointer::is_pointer,
 };
 use crate::{
+    columns::MAX_SEGMENTS,
     digest::{hex, sha256},
+    mask::is_detector,
     text::shown,
 };
 
 /// Members that a plugin may add to an event.
 const MAX_ADDITIONS: usize = 256;
 const MAX_RULE: usize = 128;
-const MAX_DETECTOR: usize = 64;
 const MAX_ENTITY_PARTS: usize = 16;
 const MAX_ATTRIBUTES: usize = 64;
 const MAX_ATTRIBUTE_NAME: usize = 128;
@@ -126,7 +127,8 @@ fn own_path<'a>(plugin: &str, path: &'a str) -> Result<Vec<&'a str>, String> {
     let named = segments
         .iter()
         .all(|segment| !segment.is_empty() && *segment != "*");
-    if is_pointer(path) && named && segments.len() < MAX_DEPTH {
+    // Two more stand before them.
+    if is_pointer(path) && named && segments.len() + 2 <= MAX_SEGMENTS {
         Ok(segments)
     } else {
         Err(format!(
@@ -272,14 +274,10 @@ fn mask(promise: &Promise<'_>, mask: &Mask) -> Result<(), String> {
             shown(&mask.path)
         ));
     }
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     // The detector's name stands in the marker that replaces the value.
-    if mask.detector.is_empty()
-        || mask.detector.len() > MAX_DETECTOR
-        || !mask.detector.bytes().all(plain)
-    {
+    if !is_detector(&mask.detector) {
         return Err(format!(
-            "a mask by the detector `{}`: 1 to {MAX_DETECTOR} letters, digits, -, _ and .",
+            "a mask by the detector `{}`, which is not 1 to 48 of a-z, 0-9 and `-`",
             shown(&mask.detector)
         ));
     }
@@ -473,7 +471,8 @@ mod tests {
 
     #[test]
     fn additions_stay_in_the_plugins_own_place() {
-        for path in ["/sluicegate/mine/a", "/sluicegate/mine/a/b~1c"] {
+        let deep = format!("/sluicegate/mine{}", "/a".repeat(30));
+        for path in ["/sluicegate/mine/a", "/sluicegate/mine/a/b~1c", &deep] {
             assert!(enriched(vec![set(path, 2, "x")]).is_ok(), "{path}");
         }
         for path in [
@@ -485,6 +484,7 @@ mod tests {
             "/sluicegate/mine/a//b",
             "/sluicegate/mine/a~",
             "/sluicegate/mine/*",
+            &format!("/sluicegate/mine{}", "/a".repeat(31)),
         ] {
             assert!(enriched(vec![set(path, 2, "x")]).is_err(), "{path}");
         }

@@ -6,10 +6,10 @@
 use super::{
     CallError, Instance,
     abi::{self, Kind as Stage},
-    added::{Added, AddedColumns},
+    added::AddedColumns,
     chain::{Link, Run},
 };
-use crate::{ledger::windows::EventMark, mask::is_detector};
+use crate::ledger::windows::EventMark;
 
 /// Events that one plugin may fail on in one batch before the rest of the batch counts as failed too.
 const MAX_POISON: usize = 4;
@@ -111,25 +111,11 @@ impl Seat {
             self.instance = Some(link.component.instantiate()?);
         }
         let instance = self.instance.as_mut().expect("made above");
-        let outcome = instance
-            .process_events(input, events)
-            .and_then(|outcome| checked(link, input.rows, outcome));
+        let outcome = instance.process_events(input, events);
         if outcome.is_err() {
             // Whatever it was, the next batch meets a healthy instance.
             self.instance = None;
         }
         outcome
     }
-}
-
-/// Checks what needs the host's own readers: JSON in additions, and names that go into markers.
-fn checked(link: &Link, rows: u32, outcome: abi::Outcome) -> Result<abi::Outcome, CallError> {
-    Added::check(link.name(), rows, &outcome.additions).map_err(CallError::BadOutput)?;
-    for mask in &outcome.masks {
-        if !is_detector(&mask.detector) {
-            let what = "a mask's detector is not 1 to 48 of a-z, 0-9 and `-`";
-            return Err(CallError::BadOutput(what.into()));
-        }
-    }
-    Ok(outcome)
 }

@@ -266,7 +266,7 @@ fn members(
             });
             list(out, "masked", masked, |(_, _, mask), out| {
                 out.extend_from_slice(b"{\"path\":");
-                json::quote_into(&cleaner.clean(&mask.path), out);
+                json::quote_into(cleaner.clean(&mask.path).as_ref(), out);
                 out.extend_from_slice(b",\"detector\":");
                 json::quote_into(&mask.detector, out);
                 out.push(b'}');

@@ -3,6 +3,8 @@
 //! One thread takes the same objects through each part of the host, round after round. Every part is
 //! compared with the floor of its own round: inflating with the fastest library and finding the
 //! boundaries of the events, which no host can do without. It reports and asserts nothing.
+//!
+//! `cargo bench --bench cost -- Enrich Bare` measures these parts alone, for a profiler.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -40,8 +42,12 @@ fn main() {
 /// Nanoseconds that an event spends in each part, over the whole corpus; no number for a part that lacks
 /// what it needs.
 fn measure(parts: &mut Parts, corpus: &Corpus) -> Round {
+    let wanted: Vec<String> = std::env::args().skip(1).collect();
+    let names = wanted.iter().filter(|word| !word.starts_with("--"));
+    let names: Vec<_> = names.collect();
     Round(PARTS.map(|part| {
-        if !parts.has(part) {
+        let named = names.iter().any(|name| **name == format!("{part:?}"));
+        if !parts.has(part) || !(names.is_empty() || named) {
             return f64::NAN;
         }
         let spent: f64 = corpus
