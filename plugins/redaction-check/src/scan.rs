@@ -403,16 +403,16 @@ const fn vector(b: [u8; 16]) -> core::arch::wasm32::v128 {
     )
 }
 
-/// Sixteen bytes from a position on.
+/// Sixteen bytes from a position on. As two words, for which the compiler has instructions that load them.
 #[cfg(target_arch = "wasm32")]
 #[target_feature(enable = "simd128")]
 #[inline]
 fn load(bytes: &Block, at: usize) -> core::arch::wasm32::v128 {
-    let b = &bytes[at..at + 16];
-    core::arch::wasm32::u8x16(
-        b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13],
-        b[14], b[15],
-    )
+    let (words, _) = bytes[at..].as_chunks::<8>();
+    let [first, second, ..] = *words else {
+        unreachable!("a block has two bytes more");
+    };
+    core::arch::wasm32::u64x2(u64::from_le_bytes(first), u64::from_le_bytes(second))
 }
 
 #[cfg(not(target_arch = "wasm32"))]
