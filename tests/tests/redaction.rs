@@ -2,14 +2,19 @@
 //! finding or a dead letter, and not in its logs at their most talkative.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, sync::Arc};
 
-use sluicegate::generate::{Plan, write_tree};
+use serde_json::json;
+use sluicegate::{
+    generate::{Plan, write_tree},
+    guard::Mode,
+};
 use sluicegate_tests::{
-    host::root,
+    host::{Setup, component, engine, root},
     planted::{self, KINDS, Planted, WRITINGS},
     process::Program,
-    shelf::gzip,
+    servers::{Datadog, Fault, SecurityHub, Splunk},
+    shelf::{BUCKET, Shelf, gzip},
 };
 
 const KEY: &str = "AWSLogs/123456789012/CloudTrail/eu-west-1/2026/11/22/123456789012_CloudTrail_eu-west-1_20261122T1000Z_0000000000000000.json.gz";
@@ -135,6 +140,105 @@ async fn no_planted_byte_leaves_where_secrets_are_masked() {
     assert_eq!(leaked(&written.all, &planted), Vec::<&str>::new());
     let told = written.findings.matches("secret-in-event").count();
     assert!(told >= KINDS.len(), "{told} findings");
+}
+
+/// Base64 of a text that begins at the first, second and third byte of three: what stands in a longer text
+/// has one of these in it.
+fn in_base64(text: &str) -> [String; 3] {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    [0, 1, 2].map(|shift| {
+        let bits: Vec<bool> = text
+            .bytes()
+            .flat_map(|byte| (0..8).rev().map(move |bit| byte >> bit & 1 == 1))
+            .collect();
+        // The letters that are made of bits of this text alone.
+        let own = &bits[(6 - shift * 8 % 6) % 6..];
+        own.as_chunks::<6>()
+            .0
+            .iter()
+            .map(|six| {
+                let index = six
+                    .iter()
+                    .fold(0, |index, bit| index << 1 | usize::from(*bit));
+                char::from(LETTERS[index])
+            })
+            .collect()
+    })
+}
+
+/// The secrets in the words they were planted in, escaped as JSON, and in base64.
+fn in_every_form(planted: &[Planted]) -> Vec<String> {
+    let needles = planted.iter().flat_map(|one| &one.needles);
+    let forms = needles.flat_map(|needle| {
+        let escaped = |text: &str| {
+            let quoted = json!(text).to_string();
+            quoted[1..quoted.len() - 1].to_owned()
+        };
+        let (once, twice) = (escaped(needle), escaped(&escaped(needle)));
+        // Of a few bytes the letters are so few that any text may have them by chance.
+        let base64 = in_base64(needle).into_iter().filter(|form| form.len() >= 8);
+        [needle.clone(), once, twice].into_iter().chain(base64)
+    });
+    forms.collect()
+}
+
+fn is_in(text: &[u8], forms: &[String]) -> Vec<String> {
+    let found = forms
+        .iter()
+        .filter(|form| memchr::memmem::find(text, form.as_bytes()).is_some());
+    found.cloned().collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_planted_byte_reaches_a_server_a_file_or_a_dead_letter() {
+    let planted = planted();
+    let forms = in_every_form(&planted);
+    let events: Vec<&str> = planted.iter().map(|one| one.event.as_str()).collect();
+    let object = format!("{{\"Records\":[{}]}}", events.join(","));
+    // Every secret is in what goes in, in one form at least.
+    for one in &planted {
+        let own = in_every_form(std::slice::from_ref(one));
+        assert!(!is_in(object.as_bytes(), &own).is_empty(), "{}", one.path);
+    }
+    let (splunk, datadog, hub) = (
+        Splunk::start().await,
+        Datadog::start().await,
+        SecurityHub::start().await,
+    );
+    // A refused batch is halved down to the events at fault, which become dead letters.
+    datadog.fail_with([Fault::Status(400)]);
+    let shelf = Arc::new(Shelf::default());
+    shelf.put("object-00001", gzip(object));
+    let engine = engine();
+    let plugins = ["enrich-context", "detect-cloudtrail", "redaction-check"];
+    let plugins = plugins.map(|name| component(&engine, "plugins", name, &json!({})));
+    let host = Setup::new(Arc::clone(&shelf) as Arc<_>, BUCKET)
+        .plugins(plugins.into())
+        .splunk(&splunk)
+        .datadog(&datadog)
+        .security_hub(&hub)
+        .file()
+        // What the plugin leaves is to be seen here, and not what the guard would mend.
+        .egress_guard(Mode::Count)
+        .start();
+    let drained = host.finish().await;
+    drained.sums_agree();
+
+    let left = [
+        ("splunk", format!("{:?}", splunk.received()).into_bytes()),
+        ("datadog", format!("{:?}", datadog.received()).into_bytes()),
+        ("security hub", format!("{:?}", hub.received()).into_bytes()),
+        ("files and dead letters", drained.everything_written()),
+    ];
+    for (place, text) in &left {
+        assert!(!text.is_empty(), "{place} got something");
+        assert_eq!(is_in(text, &forms), [""; 0], "{place}");
+    }
+    assert!(splunk.received().len() > planted.len());
+    assert!(!hub.received().is_empty());
+    for violations in [splunk.violations(), datadog.violations(), hub.violations()] {
+        assert_eq!(violations, [""; 0]);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -100,7 +100,7 @@ impl Folded {
 
 /// Whether a member so named, or a variable so called, holds a secret.
 pub(crate) fn is_secret(name: &[u8]) -> bool {
-    if !has_root(name) {
+    if !may_end_so(name) || !has_root(name) {
         return false;
     }
     let folded = Folded::new(name);
@@ -120,6 +120,12 @@ pub(crate) fn is_secret(name: &[u8]) -> bool {
             .iter()
             .any(|ending| singular.ends_with(ending.as_bytes())))
         || is_pass(name)
+}
+
+/// Whether the last letter is that of an ending, a qualifier or a plural. Of most names it is another.
+fn may_end_so(name: &[u8]) -> bool {
+    let last = name.iter().rev().find(|byte| byte.is_ascii_alphabetic());
+    last.is_some_and(|byte| b"deghkmnstvwy".contains(&byte.to_ascii_lowercase()))
 }
 
 /// Whether the name has three letters in it that no telling name is without. Most names have none.

@@ -190,14 +190,16 @@ impl<'e> Search<'e> {
     }
 }
 
-/// Positions in JSON that need a closer look, rising.
+/// Positions in JSON that need a closer look, rising; hardly more than one a string.
 pub(crate) fn hits(json: &[u8]) -> Vec<usize> {
     let mut hits = Vec::new();
     let mut values = Values::new(json);
-    // Runs are judged once.
-    let mut judged = 0;
+    // Runs are judged once, and nothing more in a string that has a hit. What begins before the hit may be
+    // of another string.
+    let (mut judged, mut decided) = (0, 0..0);
     scan::each(json, |at, clue| {
         let is_hit = match clue {
+            _ if decided.contains(&at) => false,
             Clue::Base64 if at < judged => false,
             Clue::Base64 => {
                 let (start, end) = base64::run(json, at);
@@ -207,11 +209,15 @@ pub(crate) fn hits(json: &[u8]) -> Vec<usize> {
             _ => is_hit(json, &mut values, at, clue),
         };
         if is_hit {
-            // A run of digits may begin with the blanks before its leaf.
-            hits.push(match clue {
-                Clue::Digits => at + digits_after(json, at),
-                _ => at,
-            });
+            // A run of digits may begin with the blanks before its leaf, which may be no string.
+            if clue == Clue::Digits {
+                hits.push(at + digits_after(json, at));
+            } else {
+                hits.push(at);
+                if json[at] != b'"' {
+                    decided = at..walk::string_end(json, at);
+                }
+            }
         }
         false
     });
@@ -225,18 +231,33 @@ pub(crate) fn hits(json: &[u8]) -> Vec<usize> {
 /// Whether a clue in JSON is worth a closer look.
 fn is_hit(json: &[u8], values: &mut Values<'_>, at: usize, clue: Clue) -> bool {
     match clue {
-        Clue::Escape | Clue::Base64 => true,
+        Clue::Escape => hides(json, at),
+        Clue::Base64 => true,
         Clue::Percent => percent(json, at).is_some(),
         Clue::Digits => values.at(at, clue).is_some(),
         Clue::Anchor => match json[at..] {
             [b'A', b'K' | b'S', b'I', ..] => !is_alone(json, at, 20),
             _ if values::is_part_of_name(json, at) => {
-                values::telling_word(json, at).is_some_and(|(start, end)| {
-                    is_name(json, start, end) || values::is_assigned(json, start, end)
-                })
+                values.is_exhausted()
+                    || values::telling_word(json, at).is_some_and(|(start, end)| {
+                        is_name(json, start, end) || values::is_assigned(json, start, end)
+                    })
             }
             _ => values.at(at, clue).is_some(),
         },
+    }
+}
+
+/// Whether an escape in JSON can make something else of what stands around it. A quote cannot: it parts words
+/// as the backslash before it does, and names before it are taken as names (`is_name`). Of a blank, the
+/// letter could be taken for one of the word that follows.
+fn hides(json: &[u8], at: usize) -> bool {
+    match json.get(at + 1) {
+        Some(b'"') => false,
+        Some(b'n' | b'r' | b't' | b'b' | b'f') => json
+            .get(at + 2)
+            .is_some_and(|&next| tokens::is_base64(next) || tokens::is_word(next)),
+        _ => true,
     }
 }
 
@@ -263,6 +284,10 @@ fn is_name(json: &[u8], start: usize, end: usize) -> bool {
         + rest
             .take_while(|&&byte| byte == b' ' || byte == b'.' || tokens::is_word(byte))
             .count();
+    if json.get(end) == Some(&b'\\') {
+        // A name in JSON in a string, perhaps.
+        return true;
+    }
     let Some(after) = json[end..].trim_ascii_start().strip_prefix(b"\"") else {
         return false;
     };
@@ -279,6 +304,10 @@ fn is_name_of_pair(before: &[u8]) -> bool {
     let Some(open) = near.iter().rposition(|&byte| byte == b'"') else {
         return false;
     };
+    if near[..open].ends_with(b"\\") {
+        // The string began before this quote, and perhaps names a pair.
+        return true;
+    }
     let Some(member) = near[..open].trim_ascii_end().strip_suffix(b":") else {
         return false;
     };

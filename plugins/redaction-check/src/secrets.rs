@@ -193,8 +193,13 @@ mod tests {
                 "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln",
                 "PARAMETER_STORE",
                 "x",
+                "{\\\"password\\\":\\\"",
+                "\\\"Key\\\":\\\"DB_SECRET\\\",\\\"Value\\\":\\\"hunter22\\\"}",
+                "\\t",
+                "\\/",
+                "\\\\",
             ];
-            let count = self.roll(4);
+            let count = self.roll(6);
             let text: String = (0..count).map(|_| self.of(&parts)).collect();
             format!("\"{text}\"")
         }
@@ -204,7 +209,7 @@ mod tests {
     fn the_scan_spares_no_leaf_of_any_event_that_the_walk_would_mask() {
         let mut dice = Dice(1);
         let mut masked = 0;
-        for _ in 0..4_000 {
+        for _ in 0..20_000 {
             let event = format!("{{\"a\":{},\"b\":{}}}", dice.value(3), dice.value(2));
             let Ok(expected) = exhaustive(event.as_bytes()) else {
                 continue;

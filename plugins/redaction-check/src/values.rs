@@ -7,6 +7,11 @@ use tokens::{is_base64, is_word};
 /// What of a value after a telling word is looked at.
 const LONGEST_VALUE: usize = 256;
 
+/// So many anchors of telling names are judged in any text, and one more in so many bytes. A policy about
+/// secrets has one in forty; where there are more they are there to cost time.
+const WORDS: usize = 64;
+const BYTES_A_WORD: usize = 32;
+
 /// A text in which secrets are looked for, and what was learnt of it on the way, so that no text costs
 /// more than a few readings.
 #[derive(Debug)]
@@ -15,6 +20,7 @@ pub(crate) struct Values<'a> {
     has_secret_key: Option<bool>,
     /// The run of letters that was last measured for a JWT.
     measured: (usize, usize),
+    words_left: usize,
 }
 
 impl<'a> Values<'a> {
@@ -23,7 +29,15 @@ impl<'a> Values<'a> {
             text,
             has_secret_key: None,
             measured: (0, 0),
+            words_left: WORDS + text.len() / BYTES_A_WORD,
         }
+    }
+
+    /// Counts one more anchor of a telling name; whether there were too many.
+    pub(crate) fn is_exhausted(&mut self) -> bool {
+        let is_exhausted = self.words_left == 0;
+        self.words_left = self.words_left.saturating_sub(1);
+        is_exhausted
     }
 
     /// The kind of secret that a clue leads to.
@@ -63,6 +77,9 @@ impl<'a> Values<'a> {
                 self.is_bearer(at).then_some(Detector::Assignment)
             }
             _ if is_part_of_name(self.text, at) => {
+                if self.is_exhausted() {
+                    return Some(Detector::Unsearched);
+                }
                 let word = telling_word(self.text, at);
                 word.is_some_and(|(start, end)| is_assigned(self.text, start, end))
                     .then_some(Detector::Assignment)

@@ -190,7 +190,12 @@ impl<'a> Walk<'a, '_> {
             && !self.wanted.all
             && !around.named
             && around.listed.is_none()
-            && self.wanted.known.is_idle(around.trail)
+            && (self.wanted.known.is_idle(around.trail) || self.is_identity())
+    }
+
+    /// Who called is no part of what was called for: no table has a place there.
+    fn is_identity(&self) -> bool {
+        matches!(self.path[..], [Step::Name(b"userIdentity")])
     }
 
     /// Passes an object or an array, unless a hit lies in it.
@@ -423,7 +428,7 @@ impl<'a> Walk<'a, '_> {
 
 /// Where the quote stands that ends the string whose inside begins here; the end of the text or beyond
 /// where there is none.
-fn string_end(text: &[u8], start: usize) -> usize {
+pub(crate) fn string_end(text: &[u8], start: usize) -> usize {
     let mut at = scan::quote_or_escape(text, start);
     while text.get(at) == Some(&b'\\') {
         at = scan::quote_or_escape(text, at + 2);
@@ -439,7 +444,12 @@ pub(crate) fn unescape(raw: &[u8]) -> Cow<'_, [u8]> {
     }
     let mut out = Vec::with_capacity(raw.len());
     let mut rest = raw;
-    while let Some((&byte, after)) = rest.split_first() {
+    loop {
+        let (plain, from) = rest.split_at(scan::quote_or_escape(rest, 0));
+        out.extend_from_slice(plain);
+        let Some((&byte, after)) = from.split_first() else {
+            break;
+        };
         rest = after;
         if byte != b'\\' {
             out.push(byte);
