@@ -431,6 +431,19 @@ mod tests {
     use crate::search::Search;
 
     #[test]
+    fn so_many_telling_words_are_judged_and_no_more() {
+        let text = "secret,".repeat(10_000);
+        let mut values = Values::new(text.as_bytes());
+        let judged = text
+            .match_indices("ret")
+            .take_while(|(at, _)| values.at(*at, Clue::Anchor).is_none())
+            .count();
+        assert_eq!(judged, WORDS + text.len() / BYTES_A_WORD);
+        let found = values.at(text.len() - 4, Clue::Anchor);
+        assert_eq!(found, Some(Detector::Unsearched));
+    }
+
+    #[test]
     fn each_kind_is_recognised() {
         for (kind, text) in samples() {
             let found = Search::new(1000, b"").text(text.as_bytes(), 0);

@@ -158,6 +158,7 @@ fn no_text_costs_much_more_than_its_size() {
         "AKIAIOSFODNN7EXAMPLE ",
         "password",
         "secret=",
+        "secret,",
         "-----BEGIN ",
         "%25",
         "%",
@@ -182,6 +183,16 @@ fn no_text_costs_much_more_than_its_size() {
         // A bound on what would never end, not a measurement: the machine may be busy.
         assert!(took < Duration::from_secs(90), "{part}: {took:?}");
     }
+}
+
+#[test]
+fn more_telling_words_than_are_judged_count_as_a_secret() {
+    let megabyte = quoted(&"secret,".repeat((1 << 20) / 7));
+    assert_eq!(of_leaf(&megabyte), ["unsearched"]);
+    let hidden = format!("{}password=correct-horse1", "secret,".repeat(2_000));
+    assert_eq!(of_leaf(&quoted(&hidden)), ["unsearched"]);
+    let policy = r#"{"Action":"secretsmanager:GetSecretValue","Resource":"arn:aws:secretsmanager:us-east-1:123456789012:secret:db-1a2b3c"},"#;
+    assert_eq!(of_leaf(&quoted(&policy.repeat(200))), [""; 0]);
 }
 
 #[test]
