@@ -130,6 +130,10 @@ impl Process for DetectSigma {
                         let values: Vec<&str> = values.iter().map(String::as_str).collect();
                         into.one_of(path, &values);
                     }
+                    Wanted::StartsWith(path, starts) => {
+                        let starts: Vec<&str> = starts.iter().map(String::as_str).collect();
+                        into.starts_with(path, &starts);
+                    }
                     Wanted::Present(path) => {
                         into.present(path);
                     }
@@ -248,17 +252,13 @@ impl DetectSigma {
 
     /// The role of a session, else the principal's own ARN, else the account.
     fn principal<'a>(&self, row: Row<'a>) -> &'a str {
+        let named = |field: Field| row.str(field).filter(|text| !text.is_empty());
         let session = row.bytes(self.identity_type) == b"AssumedRole";
-        let issuer = if session { row.str(self.issuer) } else { None };
-        let all = [
-            issuer,
-            row.str(self.arn),
-            row.str(self.account),
-            row.str(self.recipient),
-        ];
-        all.into_iter()
-            .flatten()
-            .find(|text| !text.is_empty())
+        let issuer = if session { named(self.issuer) } else { None };
+        issuer
+            .or_else(|| named(self.arn))
+            .or_else(|| named(self.account))
+            .or_else(|| named(self.recipient))
             .unwrap_or("unknown")
     }
 }

@@ -153,15 +153,19 @@ impl Fields {
         &self.all[field].name
     }
 
-    /// Pointers of which one is there, and not null, wherever the field has a value.
-    pub(crate) fn needs(&self, field: FieldId) -> Vec<&str> {
+    /// Where a value of the field can stand.
+    pub(crate) fn places(&self, field: FieldId) -> Places<'_> {
         let field = &self.all[field];
-        let outermost = field.nested.as_ref().map(|nested| nested.outermost);
-        [Some(field.literal), outermost]
-            .into_iter()
-            .flatten()
-            .map(|column| self.columns[column].as_str())
-            .collect()
+        let direct = field.nested.as_ref().map(|nested| nested.direct);
+        let values = [Some(field.literal), direct].into_iter().flatten();
+        let steps: Vec<&str> = match &field.nested {
+            Some(_) => field.name.split('.').collect(),
+            None => Vec::new(),
+        };
+        Places {
+            values: values.map(|column| self.columns[column].as_str()).collect(),
+            on_the_way: (1..steps.len()).map(|end| pointer(&steps[..end])).collect(),
+        }
     }
 
     /// The texts of a field's values that are not null, at most so many.
@@ -206,6 +210,14 @@ impl Fields {
             Found::at(literal, each)
         }
     }
+}
+
+/// JSON Pointers to a field.
+pub(crate) struct Places<'a> {
+    /// Its value stands at one of these,
+    pub(crate) values: Vec<&'a str>,
+    /// or below an array at one of these.
+    pub(crate) on_the_way: Vec<String>,
 }
 
 /// What came of looking for a field.

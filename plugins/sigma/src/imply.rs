@@ -4,13 +4,15 @@
 use std::{
     collections::{BTreeSet, HashMap},
     hash::{BuildHasherDefault, Hasher},
+    sync::Arc,
 };
 
 use crate::{
     condition::Expr,
     field::{Cell, Event, FieldId, Fields},
     item::{NAME, SOURCE},
-    pattern::fold_into,
+    matcher::Item,
+    pattern::{fold_into, folded},
 };
 
 /// Ways to match that a rule is followed into; one with more is tried on every event.
@@ -21,15 +23,33 @@ const MAX_WAYS: usize = 64;
 pub(crate) struct Way {
     names: Option<Vec<String>>,
     sources: Option<Vec<String>>,
-    needs: Option<FieldId>,
+    needs: Option<Need>,
+}
+
+/// A field that must have a value.
+#[derive(Clone, Debug)]
+struct Need {
+    field: FieldId,
+    /// How that value begins, as far as that is known.
+    starts: Vec<String>,
 }
 
 impl Way {
-    fn and(&self, other: &Self) -> Self {
+    fn and(self, other: Self) -> Self {
+        let better = |one: Need, other: Need| {
+            if one.starts.is_empty() && !other.starts.is_empty() {
+                other
+            } else {
+                one
+            }
+        };
         Self {
-            names: self.names.clone().or_else(|| other.names.clone()),
-            sources: self.sources.clone().or_else(|| other.sources.clone()),
-            needs: self.needs.or(other.needs),
+            names: self.names.or(other.names),
+            sources: self.sources.or(other.sources),
+            needs: match (self.needs, other.needs) {
+                (Some(one), Some(other)) => Some(better(one, other)),
+                (one, other) => one.or(other),
+            },
         }
     }
 }
@@ -38,12 +58,17 @@ impl Way {
 pub(crate) fn ways(expr: &Expr, fields: &Fields) -> Vec<Way> {
     match expr {
         Expr::Item(item) => {
-            let name = fields.name(item.field);
-            let written = |field: &str| item.written.clone().filter(|_| name == field);
+            let written = |field: &str| item.written.clone().filter(|_| names(item, field, fields));
+            let (names, sources) = (written(NAME), written(SOURCE));
+            let looked_up = names.is_some() || sources.is_some();
+            let needs = !looked_up && !fields.name(item.field).is_empty() && item.needs_value();
             vec![Way {
-                names: written(NAME),
-                sources: written(SOURCE),
-                needs: (!name.is_empty() && item.needs_value()).then_some(item.field),
+                names,
+                sources,
+                needs: needs.then(|| Need {
+                    field: item.field,
+                    starts: item.starts(),
+                }),
             }]
         }
         Expr::Named(one) => ways(one, fields),
@@ -56,14 +81,49 @@ pub(crate) fn ways(expr: &Expr, fields: &Fields) -> Vec<Way> {
                 all
             }
         }
-        Expr::All(all) => all.iter().fold(vec![Way::default()], |before, one| {
-            let more = ways(one, fields);
-            if before.len() * more.len() > MAX_WAYS {
-                return before;
+        Expr::All(all) => all.iter().fold(vec![Way::default()], |mut before, one| {
+            let mut more = ways(one, fields);
+            match (before.len() * more.len(), before.pop(), more.pop()) {
+                (1, Some(way), Some(other)) => vec![way.and(other)],
+                (2..=MAX_WAYS, way, other) => {
+                    more.extend(other);
+                    let both =
+                        |way: Way| more.iter().map(move |other| way.clone().and(other.clone()));
+                    before.into_iter().chain(way).flat_map(both).collect()
+                }
+                (_, way, _) => before.into_iter().chain(way).collect(),
             }
-            let both = |way: &Way| more.iter().map(|other| way.and(other)).collect::<Vec<_>>();
-            before.iter().flat_map(both).collect()
         }),
+    }
+}
+
+fn names(item: &Item, field: &str, fields: &Fields) -> bool {
+    item.written.is_some() && fields.name(item.field) == field
+}
+
+/// What is left to be judged of a rule with a single way to match: not the call, by which the rule was
+/// found. `found` says what of name and source was left out already.
+pub(crate) fn undecided(expr: Expr, fields: &Fields, found: &mut [bool; 2]) -> Option<Expr> {
+    match expr {
+        Expr::Item(item) => {
+            let part = [NAME, SOURCE]
+                .iter()
+                .position(|field| names(&item, field, fields));
+            let decided = part.is_some_and(|part| !std::mem::replace(&mut found[part], true));
+            (!decided).then_some(Expr::Item(item))
+        }
+        // What others hold as well (a filter) is not worth a copy.
+        Expr::Named(one) => match Arc::try_unwrap(one) {
+            Ok(one) => undecided(one, fields, found),
+            Err(shared) => Some(Expr::Named(shared)),
+        },
+        Expr::All(all) => {
+            let left = all
+                .into_iter()
+                .filter_map(|one| undecided(one, fields, found));
+            Some(Expr::all(left.collect()))
+        }
+        other => Some(other),
     }
 }
 
@@ -72,8 +132,21 @@ pub(crate) fn ways(expr: &Expr, fields: &Fields) -> Vec<Way> {
 pub enum Wanted {
     /// The text is one of these.
     OneOf(&'static str, Vec<String>),
+    /// The text begins with one of these.
+    StartsWith(String, Vec<String>),
     /// There is something, and it is not null.
     Present(String),
+}
+
+impl Wanted {
+    /// That a value stands here, which begins in one of these ways where any are known.
+    fn value(pointer: &str, starts: &[String]) -> Self {
+        if starts.is_empty() {
+            Self::Present(pointer.to_owned())
+        } else {
+            Self::StartsWith(pointer.to_owned(), starts.to_vec())
+        }
+    }
 }
 
 /// The clauses under which some rules see every event that they could match; none at all where a rule
@@ -97,15 +170,24 @@ pub(crate) fn clauses<'a>(
             sources.dedup();
             clause.push(Wanted::OneOf("/eventSource", sources));
         }
-        match (clause.is_empty(), way.needs) {
-            (false, _) => {
-                clauses.insert(clause);
+        let Some(Need { field, starts }) = &way.needs else {
+            if clause.is_empty() {
+                return Vec::new();
             }
-            (true, Some(field)) => {
-                let present = |pointer: &str| vec![Wanted::Present(pointer.to_owned())];
-                clauses.extend(fields.needs(field).into_iter().map(present));
+            clauses.insert(clause);
+            continue;
+        };
+        let places = fields.places(*field);
+        if clause.is_empty() {
+            let array = |way: String| vec![Wanted::StartsWith(way, vec!["[".to_owned()])];
+            let value = |place: &str| vec![Wanted::value(place, starts)];
+            clauses.extend(places.values.iter().map(|place| value(place)));
+            clauses.extend(places.on_the_way.into_iter().map(array));
+        } else {
+            if let ([place], false) = (places.values.as_slice(), starts.is_empty()) {
+                clause.push(Wanted::value(place, starts));
             }
-            (true, None) => return Vec::new(),
+            clauses.insert(clause);
         }
     }
     clauses.into_iter().collect()
@@ -176,12 +258,7 @@ impl Index {
             return put(&mut self.always);
         }
         for way in ways {
-            let sources = || {
-                way.sources
-                    .iter()
-                    .flatten()
-                    .map(|source| source.to_lowercase())
-            };
+            let sources = || way.sources.iter().flatten().map(|source| folded(source));
             let Some(names) = &way.names else {
                 for source in sources() {
                     put(self.by_source.entry(source).or_default());
@@ -189,7 +266,7 @@ impl Index {
                 continue;
             };
             for name in names {
-                let entry = self.by_name.entry(name.to_lowercase()).or_default();
+                let entry = self.by_name.entry(folded(name)).or_default();
                 if way.sources.is_none() {
                     put(&mut entry.any_source);
                 }
@@ -210,15 +287,15 @@ impl Index {
     ) {
         out.clear();
         out.extend(&self.always);
-        let folded = |field: Option<FieldId>, text: &mut String| match field
+        let fold = |field: Option<FieldId>, text: &mut String| match field
             .map(|field| event.cell(fields.column_of(field)))
         {
             Some(Cell::Text(value)) => fold_into(value, text),
             _ => text.clear(),
         };
-        folded(self.name, text);
+        fold(self.name, text);
         let named = self.by_name.get(text.as_str());
-        folded(self.source, text);
+        fold(self.source, text);
         out.extend(self.by_source.get(text.as_str()).into_iter().flatten());
         if let Some(named) = named {
             out.extend(&named.any_source);

@@ -14,6 +14,9 @@ use crate::{
 /// From so many exact texts on they are looked up instead of compared one by one.
 const INDEX_FROM: usize = 5;
 
+/// Beginnings that the host compares an event with on a rule's behalf.
+const MAX_STARTS: usize = 40;
+
 /// One line of a detection.
 #[derive(Clone, Debug)]
 pub(crate) struct Item {
@@ -170,6 +173,34 @@ impl Item {
             Test::Any { matchers, .. } => !self.neq && !matchers.iter().any(null),
             Test::All(matchers) => !self.neq && !matchers.iter().all(null),
         }
+    }
+}
+
+impl Item {
+    /// The ways in which a text that fits can begin, and `[` for an array that holds it; none where that
+    /// is not known, or where they are many.
+    pub(crate) fn starts(&self) -> Vec<String> {
+        let of = |matcher: &Matcher| match matcher {
+            Matcher::Text(pattern) => pattern.starts(),
+            _ => None,
+        };
+        let known: Option<Vec<Vec<String>>> = match &self.test {
+            _ if self.neq => None,
+            Test::Exists(_) => None,
+            Test::Any { texts, .. } if !texts.is_empty() => None,
+            Test::Any { matchers, .. } => matchers.iter().map(of).collect(),
+            Test::All(matchers) => matchers.iter().find_map(of).map(|starts| vec![starts]),
+        };
+        let mut starts = known.unwrap_or_default().concat();
+        if !starts.is_empty() {
+            starts.push("[".to_owned());
+        }
+        starts.sort_unstable();
+        starts.dedup();
+        if starts.len() > MAX_STARTS {
+            starts.clear();
+        }
+        starts
     }
 }
 

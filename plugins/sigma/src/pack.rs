@@ -327,6 +327,11 @@ impl Maker<'_> {
         for (number, detection) in (0..).zip(detections) {
             detection.ways = imply::ways(&detection.expr, fields);
             index.add(number, &detection.ways);
+            if detection.ways.len() == 1 {
+                let all = std::mem::replace(&mut detection.expr, Expr::All(Vec::new()));
+                let left = imply::undecided(all, fields, &mut [false; 2]);
+                detection.expr = left.unwrap_or(Expr::All(Vec::new()));
+            }
         }
         self.pack
     }

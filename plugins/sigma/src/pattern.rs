@@ -17,9 +17,16 @@ pub(crate) enum Atom {
 /// Characters that `windash` takes for one another.
 pub(crate) const DASHES: [char; 5] = ['-', '/', '–', '—', '―'];
 
+/// Characters of a text that an event is picked by before it is judged.
+const START: usize = 2;
+
 /// Reads the wildcards and escapes of a string: a backslash takes its meaning from a wildcard or a
 /// backslash that follows it, and stands for itself before anything else.
 pub(crate) fn atoms(raw: &str) -> Vec<Atom> {
+    if memchr::memchr3(b'\\', b'*', b'?', raw.as_bytes()).is_none() {
+        let text = (!raw.is_empty()).then(|| Atom::Text(raw.to_owned()));
+        return text.into_iter().collect();
+    }
     let mut atoms = Vec::new();
     let mut text = String::new();
     let mut rest = raw.chars().peekable();
@@ -132,6 +139,34 @@ impl Pattern {
             },
             _ => None,
         }
+    }
+
+    /// The ways in which a text that fits can begin, as it is written in an event; nothing where it can
+    /// begin with anything.
+    pub(crate) fn starts(&self) -> Option<Vec<String>> {
+        let Some(Piece::Text(text)) = self.segments.first()?.first() else {
+            return None;
+        };
+        // An object is compared without its white space, so that only its first byte is certain.
+        let most = if text.starts_with('{') { 1 } else { START };
+        let ascii = text.chars().take(most).take_while(char::is_ascii);
+        let mut starts = vec![String::new()];
+        for c in ascii {
+            let written: &[char] = match c {
+                _ if self.cased => &[c],
+                // What else has these two in lower case.
+                'i' => &['i', 'I', 'İ'],
+                'k' => &['k', 'K', '\u{212a}'],
+                _ => &[c, c.to_ascii_uppercase()],
+            };
+            starts = starts
+                .iter()
+                .flat_map(|start| written.iter().map(move |c| format!("{start}{c}")))
+                .collect();
+        }
+        starts.sort_unstable();
+        starts.dedup();
+        (!self.open_start && starts != [""]).then_some(starts)
     }
 
     /// Whether a text, folded unless the pattern is cased, is what the pattern describes.
@@ -292,6 +327,31 @@ mod tests {
         assert_eq!(text(r"\\\x"), r"\\x");
         assert_eq!(text(r"\\\\"), r"\\");
         assert_eq!(atoms(r"\\*"), [Atom::Text("\\".into()), Atom::Many]);
+    }
+
+    #[test]
+    fn a_text_that_fits_begins_in_one_of_the_ways() {
+        let starts = |pattern: &str, cased| Pattern::new(&atoms(pattern), cased).starts();
+        let texts = |of: &[&str]| Some(of.iter().map(ToString::to_string).collect::<Vec<_>>());
+        assert_eq!(starts("Root", false), texts(&["RO", "Ro", "rO", "ro"]));
+        assert_eq!(starts("Root*", true), texts(&["Ro"]));
+        assert_eq!(starts("5", false), texts(&["5"]));
+        assert_eq!(starts("aÄ", false), texts(&["A", "a"]));
+        assert_eq!(starts(r#"{"a*"#, false), texts(&["{"]));
+        for pattern in ["*Root", "?oot", "", "Ä", "*"] {
+            assert_eq!(starts(pattern, false), None, "{pattern}");
+        }
+        for c in '\u{80}'..=char::MAX {
+            let lower = folded(&c.to_string());
+            let Some(first) = lower.chars().next().filter(char::is_ascii) else {
+                continue;
+            };
+            let starts = starts(&format!("{first}*"), false).unwrap();
+            assert!(
+                starts.contains(&c.to_string()),
+                "{c:?} is {first} in lower case"
+            );
+        }
     }
 
     #[test]

@@ -99,6 +99,9 @@ fn subscribed(pack: &Pack, event: &Value) -> bool {
     };
     let holds = |wanted: &Wanted| match wanted {
         Wanted::OneOf(pointer, values) => text(pointer).is_some_and(|text| values.contains(&text)),
+        Wanted::StartsWith(pointer, starts) => {
+            text(pointer).is_some_and(|text| starts.iter().any(|start| text.starts_with(start)))
+        }
         Wanted::Present(pointer) => text(pointer).is_some(),
     };
     clauses.is_empty() || clauses.iter().any(|clause| clause.iter().all(holds))

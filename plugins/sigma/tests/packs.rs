@@ -132,19 +132,40 @@ fn what_a_rule_must_see_follows_from_its_condition() {
     assert!(clauses("a: {f: x}\ncondition: not a").is_empty());
     assert!(clauses("a: [word]\ncondition: a").is_empty());
     assert!(clauses("a: {eventName: A}\nb: {f|neq: x}\ncondition: a or b").is_empty());
-    assert_eq!(clauses("a: {f: x}\ncondition: a"), present(&["/f"]));
     assert_eq!(
-        clauses("a: {o.p: x, f: null}\ncondition: a"),
-        present(&["/o", "/o.p"])
+        clauses("a: {f|contains: x}\ncondition: a"),
+        present(&["/f"])
+    );
+    let starts = |path: &str, starts: &[&str]| {
+        let starts = starts.iter().map(ToString::to_string).collect();
+        Wanted::StartsWith(path.to_owned(), starts)
+    };
+    assert_eq!(
+        clauses("a: {o.p|endswith: x, f: null}\ncondition: a"),
+        [
+            vec![starts("/o", &["["])],
+            vec![Wanted::Present("/o.p".into())],
+            vec![Wanted::Present("/o/p".into())],
+        ],
+        "or below an array"
+    );
+    assert_eq!(
+        clauses("a: {f|contains: x, g: [Root, '1?']}\ncondition: a"),
+        [[starts("/g", &["1", "RO", "Ro", "[", "rO", "ro"])]]
     );
     assert_eq!(
         clauses("a: {eventName: A, eventSource: S3}\nb: {eventName: B}\ncondition: 1 of them")
             .len(),
         2
     );
+    let name = |name: &str| Wanted::OneOf("/eventName", vec![name.to_owned()]);
+    assert_eq!(
+        clauses("a: {eventName: A, f|cased: xyz}\ncondition: a"),
+        [[name("A"), starts("/f", &["[", "xy"])]]
+    );
     assert_eq!(
         clauses("a: {eventName: A*}\ncondition: a"),
-        present(&["/eventName"])
+        [[starts("/eventName", &["A", "[", "a"])]]
     );
 }
 
