@@ -60,12 +60,7 @@ impl<'a> Matched<'a> {
     }
 
     /// The rows at which a correlation came about, each with the number of the correlation.
-    pub(crate) fn correlate(
-        self,
-        compiled: &Compiled,
-        time: Field,
-        batch: &Batch<'a>,
-    ) -> Vec<(Row<'a>, usize)> {
+    pub(crate) fn correlate(self, compiled: &Compiled, batch: &Batch<'a>) -> Vec<(Row<'a>, usize)> {
         let mut hits: Vec<Vec<Row<'a>>> = Vec::new();
         let mut out = Vec::new();
         for (number, correlation) in compiled.pack.correlations().iter().enumerate() {
@@ -79,7 +74,7 @@ impl<'a> Matched<'a> {
                     observe(*row, rule, group, correlation, compiled, &mut seen);
                 }
             }
-            let rows = match came_about(correlation, &seen, time, batch) {
+            let rows = match came_about(correlation, &seen, compiled.time, batch) {
                 Ok(rows) => rows,
                 Err(error) => {
                     // Nothing was counted; an error would have the host try the batch again in halves.
@@ -172,7 +167,7 @@ fn bounded(text: String) -> String {
 fn came_about<'a>(
     correlation: &Correlation,
     seen: &[Seen<'a>],
-    time: Field,
+    time: Option<Field>,
     batch: &Batch<'a>,
 ) -> Result<Vec<Row<'a>>, state::Error> {
     if seen.is_empty() {
@@ -219,10 +214,10 @@ fn counted(count: Count, window: &Window) -> f64 {
 fn in_order<'b, 'a>(
     correlation: &Correlation,
     seen: Vec<&'b Seen<'a>>,
-    time: Field,
+    time: Option<Field>,
     batch: &Batch<'a>,
 ) -> Result<Vec<&'b Seen<'a>>, state::Error> {
-    let at = |row: Row<'_>| row.str(time).and_then(milliseconds);
+    let at = |row: Row<'_>| row.str(time?).and_then(milliseconds);
     let last = correlation.of.len() - 1;
     let ends: Vec<(&Seen<'a>, i64)> = seen
         .into_iter()

@@ -8,7 +8,7 @@ mod correlate;
 
 use std::collections::BTreeMap;
 
-use sigma::{Cell, Event, Level, Options, Pack, Room, Rule, Source, State, Wanted};
+use sigma::{Cell, Count, Event, Level, Options, Pack, Room, Rule, Source, State, Wanted};
 use sluicegate_plugin::{
     Batch, Field, Finding, Kind, Output, Process, Row, Severity, Subscription, configuration, log,
     plugin,
@@ -55,8 +55,6 @@ impl Default for Config {
 pub struct DetectSigma {
     #[config]
     config: Config,
-    #[field("/eventTime")]
-    time: Field,
     #[field("/errorCode")]
     error: Field,
     #[field("/userIdentity/type")]
@@ -77,6 +75,8 @@ pub struct DetectSigma {
 struct Compiled {
     pack: Pack,
     fields: Vec<Field>,
+    /// When an event happened, where a correlation asks for an order.
+    time: Option<Field>,
     told: Vec<[(&'static str, String); 4]>,
 }
 
@@ -143,7 +143,15 @@ impl Process for DetectSigma {
         let columns = pack.fields().columns().iter();
         let fields = columns.map(|path| wanted.field(path)).collect();
         let told = pack.rules().iter().map(told).collect();
-        self.compiled = Some(Compiled { pack, fields, told });
+        let mut counts = pack.correlations().iter().map(|one| one.count);
+        let ordered = counts.any(|count| count == Count::RulesInOrder);
+        let time = ordered.then(|| wanted.field("/eventTime"));
+        self.compiled = Some(Compiled {
+            pack,
+            fields,
+            time,
+            told,
+        });
         Ok(())
     }
 
@@ -163,7 +171,7 @@ impl Process for DetectSigma {
                 matched.note(number, row);
             });
         }
-        for (row, number) in matched.correlate(compiled, self.time, batch) {
+        for (row, number) in matched.correlate(compiled, batch) {
             let correlation = &pack.correlations()[number];
             let window_s = self.config.window_s.max(correlation.seconds);
             out.find(row, self.finding(row, compiled, correlation.rule, window_s));

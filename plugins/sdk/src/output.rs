@@ -163,6 +163,8 @@ impl Finding {
 
     /// Whom or what it is about; named several times, all parts together.
     pub fn entity(mut self, part: &str) -> Self {
+        // Mostly there is one, and a list with room to spare is copied on its way to the host.
+        self.0.entity.reserve_exact(1);
         self.0.entity.push(part.to_owned());
         self
     }

@@ -1,9 +1,9 @@
 //! The condition of a rule: words, and what they say of the detections.
 
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use crate::{
-    field::{Event, Fields},
+    field::{Event, FieldId, Fields},
     item::cut,
     matcher::{Item, Scratch},
 };
@@ -32,6 +32,16 @@ impl Expr {
             Self::All(all) => all.iter().all(|one| one.holds(event, fields, scratch)),
             Self::Any(any) => any.iter().any(|one| one.holds(event, fields, scratch)),
             Self::Not(one) => !one.holds(event, fields, scratch),
+        }
+    }
+
+    /// Adds all fields that it looks at.
+    pub(crate) fn fields(&self, out: &mut BTreeSet<FieldId>) {
+        match self {
+            Self::Item(item) => item.fields(out),
+            Self::Named(one) => one.fields(out),
+            Self::All(of) | Self::Any(of) => of.iter().for_each(|one| one.fields(out)),
+            Self::Not(one) => one.fields(out),
         }
     }
 

@@ -1,6 +1,9 @@
 //! Where the fields that rules name lie in an event, and the values that stand there.
 
-use std::collections::HashMap;
+use std::{
+    collections::{BTreeSet, HashMap},
+    iter,
+};
 
 use crate::json;
 
@@ -71,8 +74,9 @@ struct Field {
 
 #[derive(Clone, Debug)]
 struct Nested {
-    /// Column of the place that the name leads to when no array is on the way.
-    direct: usize,
+    /// Column of the place that the name leads to when no array is on the way; none where few events are
+    /// asked for it.
+    direct: Option<usize>,
     /// Column of the first member on the way, for when there is one.
     outermost: usize,
     /// The steps below that member.
@@ -122,7 +126,7 @@ impl Fields {
             self.column(pointer(&[name]))
         };
         let nested = (steps.len() > 1).then(|| Nested {
-            direct: self.column(pointer(&steps)),
+            direct: Some(self.column(pointer(&steps))),
             outermost: self.column(pointer(&steps[..1])),
             steps: steps[1..].iter().map(|step| (*step).to_owned()).collect(),
         });
@@ -144,6 +148,25 @@ impl Fields {
         self.columns.len() - 1
     }
 
+    /// Keeps a column of its own for each of the fields that every event is asked for. The others with
+    /// dots are read out of the member that they begin with: a column costs as much for an event that no
+    /// rule looks at.
+    pub(crate) fn keep_direct(&mut self, often: &BTreeSet<FieldId>) {
+        let before = std::mem::take(&mut self.columns);
+        self.by_pointer.clear();
+        let mut all = std::mem::take(&mut self.all);
+        let mut again = |column: usize| self.column(before[column].clone());
+        for (number, field) in all.iter_mut().enumerate() {
+            field.literal = again(field.literal);
+            if let Some(nested) = &mut field.nested {
+                let kept = nested.direct.filter(|_| often.contains(&number));
+                nested.direct = kept.map(&mut again);
+                nested.outermost = again(nested.outermost);
+            }
+        }
+        self.all = all;
+    }
+
     /// The column of a field whose name has no dots.
     pub(crate) fn column_of(&self, field: FieldId) -> usize {
         self.all[field].literal
@@ -154,16 +177,16 @@ impl Fields {
     }
 
     /// Where a value of the field can stand.
-    pub(crate) fn places(&self, field: FieldId) -> Places<'_> {
+    pub(crate) fn places(&self, field: FieldId) -> Places {
         let field = &self.all[field];
-        let direct = field.nested.as_ref().map(|nested| nested.direct);
-        let values = [Some(field.literal), direct].into_iter().flatten();
         let steps: Vec<&str> = match &field.nested {
             Some(_) => field.name.split('.').collect(),
             None => Vec::new(),
         };
+        let direct = (!steps.is_empty()).then(|| pointer(&steps));
+        let values = iter::once(self.columns[field.literal].clone()).chain(direct);
         Places {
-            values: values.map(|column| self.columns[column].as_str()).collect(),
+            values: values.collect(),
             on_the_way: (1..steps.len()).map(|end| pointer(&steps[..end])).collect(),
         }
     }
@@ -194,13 +217,13 @@ impl Fields {
         let Some(nested) = field.nested.as_ref().filter(|_| alone) else {
             return Found::at(literal, each);
         };
-        let direct = event.cell(nested.direct);
-        if direct != Cell::Absent {
+        let direct = nested.direct.map(|column| event.cell(column));
+        if let Some(direct) = direct.filter(|cell| *cell != Cell::Absent) {
             return Found::at(direct, each);
         }
         let mut found = Found::default();
         if let Cell::Json(text) = event.cell(nested.outermost)
-            && memchr::memchr(b'[', text.as_bytes()).is_some()
+            && (direct.is_none() || memchr::memchr(b'[', text.as_bytes()).is_some())
         {
             below(text, &nested.steps, &mut found, each);
         }
@@ -213,9 +236,9 @@ impl Fields {
 }
 
 /// JSON Pointers to a field.
-pub(crate) struct Places<'a> {
+pub(crate) struct Places {
     /// Its value stands at one of these,
-    pub(crate) values: Vec<&'a str>,
+    pub(crate) values: Vec<String>,
     /// or below an array at one of these.
     pub(crate) on_the_way: Vec<String>,
 }

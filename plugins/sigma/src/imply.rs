@@ -180,8 +180,8 @@ pub(crate) fn clauses<'a>(
         let places = fields.places(*field);
         if clause.is_empty() {
             let array = |way: String| vec![Wanted::StartsWith(way, vec!["[".to_owned()])];
-            let value = |place: &str| vec![Wanted::value(place, starts)];
-            clauses.extend(places.values.iter().map(|place| value(place)));
+            let value = |place: &String| vec![Wanted::value(place, starts)];
+            clauses.extend(places.values.iter().map(value));
             clauses.extend(places.on_the_way.into_iter().map(array));
         } else {
             if let ([place], false) = (places.values.as_slice(), starts.is_empty()) {
@@ -275,6 +275,11 @@ impl Index {
                 }
             }
         }
+    }
+
+    /// Those that are tried on every event.
+    pub(crate) fn always(&self) -> &[u32] {
+        &self.always
     }
 
     /// Fills in the rules to be tried on an event, each once. `text` is scratch space.

@@ -1,7 +1,7 @@
 //! What a line of a detection became, and judging an event by it.
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeSet, HashSet},
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
@@ -177,6 +177,19 @@ impl Item {
 }
 
 impl Item {
+    /// Adds its field, and those that it is compared with.
+    pub(crate) fn fields(&self, out: &mut BTreeSet<FieldId>) {
+        let (Test::Any { matchers, .. } | Test::All(matchers)) = &self.test else {
+            out.insert(self.field);
+            return;
+        };
+        let other = |matcher: &Matcher| match matcher {
+            Matcher::Field { field, .. } => Some(*field),
+            _ => None,
+        };
+        out.extend(matchers.iter().filter_map(other).chain([self.field]));
+    }
+
     /// The ways in which a text that fits can begin, and `[` for an array that holds it; none where that
     /// is not known, or where they are many.
     pub(crate) fn starts(&self) -> Vec<String> {

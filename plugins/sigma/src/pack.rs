@@ -1,7 +1,7 @@
 //! A pack of rules: files in, compiled rules and a report on every document out.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
@@ -324,7 +324,7 @@ impl Maker<'_> {
             fields,
             ..
         } = &mut self.pack;
-        for (number, detection) in (0..).zip(detections) {
+        for (number, detection) in (0..).zip(&mut *detections) {
             detection.ways = imply::ways(&detection.expr, fields);
             index.add(number, &detection.ways);
             if detection.ways.len() == 1 {
@@ -333,6 +333,11 @@ impl Maker<'_> {
                 detection.expr = left.unwrap_or(Expr::All(Vec::new()));
             }
         }
+        let mut often = BTreeSet::new();
+        for number in index.always() {
+            detections[*number as usize].expr.fields(&mut often);
+        }
+        fields.keep_direct(&often);
         self.pack
     }
 
