@@ -218,6 +218,17 @@ async fn a_table_that_will_not_do_is_told_of() {
     );
 }
 
+/// The stack's table is what the ledger needs, and works as one.
+#[tokio::test]
+async fn the_deployed_table_will_do() {
+    let aws = Aws::start().await;
+    aws.deploy().await;
+    let ledger = dynamodb(&aws, "leanda-ng-cloudtrail-test");
+    ledger.check().await.unwrap();
+    before(&ledger).await;
+    after(&ledger).await;
+}
+
 /// A ledger that does not answer is an error, in time.
 #[tokio::test]
 async fn a_service_that_is_gone_is_an_error() {

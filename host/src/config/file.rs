@@ -7,4 +7,4 @@ mod strict;
 
 use super::Problems;
 
-pub use sections::{Config, Ledger, PluginCache, Sink, SinkKind, Source, Store};
+pub use sections::{Config, Ledger, LedgerKind, PluginCache, Sink, SinkKind, Source, Store};

@@ -107,7 +107,9 @@ impl DynamoDb {
                 return Ok(observed(known));
             }
         }
-        anyhow::bail!("finding {id} was changed by others {TRIES} times in a row")
+        anyhow::bail!(
+            "finding {id} could not be written in {TRIES} tries: others came before, or the table is throttled"
+        )
     }
 
     fn counted(&self, id: &str, identity: [u8; 16]) -> anyhow::Result<Put> {

@@ -216,7 +216,9 @@ impl DynamoDb {
             }
             tokio::time::sleep(BACKOFF.jittered(attempt, None)).await;
         }
-        anyhow::bail!("finding {id} was changed by others {TRIES} times in a row")
+        anyhow::bail!(
+            "finding {id} could not be written in {TRIES} tries: others came before, or the table is throttled"
+        )
     }
 
     /// Findings that are owed and were neither announced nor taken since `before_ms`, oldest first.
