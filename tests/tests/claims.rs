@@ -17,8 +17,11 @@ use bytes::Bytes;
 use flate2::{Compression, write::GzEncoder};
 use futures_util::stream;
 use sluicegate::{
+    effects::EventView,
     event::{Object, ObjectKind, ObjectRef},
+    finding::Finding,
     ledger::dynamodb::{DynamoDb, Settings},
+    sink::{Accept, Batch, Limits, Refused, SendError, Sink, Unencodable},
     source::{Announcement, Lease, Message, OpenError, OpenObject, Source},
 };
 use sluicegate_tests::{aws::Aws, host::Setup, servers::Splunk};
@@ -188,5 +191,62 @@ async fn without_its_ledger_a_host_delivers_all_the_same() {
         .start();
     source.all_deleted(1).await;
     host.drain().await.sums_agree();
+    assert_eq!(splunk.received().len(), EVENTS);
+}
+
+/// A sink that panics at its first request, and takes the others.
+#[derive(Default)]
+struct Stumbling {
+    requests: AtomicU64,
+    taken: AtomicU64,
+}
+
+#[async_trait]
+impl Sink for Stumbling {
+    fn limits(&self) -> Limits {
+        Limits {
+            max_entries: 1_000,
+            max_bytes: 1 << 20,
+            max_entry_bytes: 1 << 20,
+            frame_bytes: 0,
+            separator_bytes: 0,
+        }
+    }
+
+    fn encode_event(&self, event: &EventView<'_>, out: &mut Vec<u8>) -> Result<(), Unencodable> {
+        event.write(b"", out);
+        Ok(())
+    }
+
+    fn encode_finding(&self, _: &Finding, _: &mut Vec<u8>) -> Result<(), Unencodable> {
+        Err(Unencodable("it takes events only".to_owned()))
+    }
+
+    async fn send(&self, batch: &Batch) -> Result<Vec<Refused>, SendError> {
+        let first = self.requests.fetch_add(1, Ordering::SeqCst) == 0;
+        assert!(!first, "it stumbles");
+        self.taken.fetch_add(batch.len() as u64, Ordering::SeqCst);
+        Ok(Vec::new())
+    }
+
+    async fn check(&self) -> anyhow::Result<String> {
+        Ok("nothing to ask".to_owned())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_that_comes_again_passes_over_the_sinks_that_have_all_of_it() {
+    let (source, splunk) = (Repeating::new(1), Splunk::start().await);
+    let stumbling = Arc::new(Stumbling::default());
+    let host = Setup::new(Arc::clone(&source) as Arc<dyn Source>, BUCKET)
+        .splunk(&splunk)
+        .sink("stumbling", Arc::clone(&stumbling) as _, &[Accept::Events])
+        .start();
+    source.all_deleted(1).await;
+    let drained = host.drain().await;
+    drained.sums_agree();
+    assert_eq!(drained.counted.messages_released, 1);
+    assert_eq!(source.reads.load(Ordering::SeqCst), 2);
+    assert_eq!(stumbling.taken.load(Ordering::SeqCst), EVENTS as u64);
     assert_eq!(splunk.received().len(), EVENTS);
 }

@@ -109,7 +109,10 @@ mod tests {
     #[test]
     fn the_largest_finding_fits_after_it_was_cut() {
         // Each of these bytes takes six in JSON.
-        let finding = finding(&"\u{1}".repeat(2 << 20), 64);
+        let text = "\u{1}".repeat(8 << 10);
+        let mut finding = finding(&text, 64);
+        finding.event.each_text(&mut |part| part.clone_from(&text));
+        finding.event_ids = vec![text; EVIDENCE];
         let json = stored(&finding).unwrap();
         assert!(json.len() <= MOST_BYTES, "{}", json.len());
         let back: Finding = serde_json::from_str(&json).unwrap();
