@@ -155,15 +155,17 @@ async fn two_hosts_read_it_once() {
         endpoint_url: Some(aws.url().to_owned()),
         keep: Duration::from_hours(24),
     };
-    let (source, splunk) = (Repeating::new(24), Splunk::start().await);
+    let (source, splunk) = (Repeating::new(8), Splunk::start().await);
     let host = || {
         Setup::new(Arc::clone(&source) as Arc<dyn Source>, BUCKET)
+            // So that one of them does not take all there are.
+            .settings(|settings| settings.messages = 2)
             .ledger(Arc::new(DynamoDb::with_config(&settings, aws.config())))
             .splunk(&splunk)
             .start()
     };
     let hosts = [host(), host()];
-    source.all_deleted(24).await;
+    source.all_deleted(8).await;
     let mut handled = Vec::new();
     for host in hosts {
         let drained = host.drain().await;
