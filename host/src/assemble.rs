@@ -6,11 +6,14 @@ use anyhow::Context as _;
 
 use crate::{
     clock,
-    config::{Config, SinkKind, Source as SourceSection, Store as StoreSection},
-    ledger::{Sqlite, Windows, windows::SqliteWindows},
+    config::{
+        Config, Ledger as LedgerSection, LedgerKind, SinkKind, Source as SourceSection,
+        Store as StoreSection,
+    },
+    ledger::{Ledger, Sqlite, Windows, windows::SqliteWindows},
     lookup::Tables,
     pipeline::{Plan, SinkPlan},
-    plugin::{Engine, Loader, Services},
+    plugin::{self, Engine, Loader, Services},
     sink::Sink,
     source::{Source, notification::Trust},
     store::{Backend, Folder, Store},
@@ -44,7 +47,13 @@ pub async fn plan(config: &Config, loader: &Loader) -> anyhow::Result<Plan> {
         .context("failed to set up redaction")?;
     let sinks = sinks(config).await?;
     let store = store(&config.store).await?;
-    let ledger = ledger(config)?;
+    let ledger = ledger(&config.ledger).await?;
+    for plugin in counted_apart(config) {
+        tracing::warn!(
+            plugin,
+            "a plugin counts what this host sees and nothing else, although hosts share the ledger"
+        );
+    }
     let (source, trust) = source(config).await?;
     Ok(Plan {
         source,
@@ -201,16 +210,55 @@ async fn sink(kind: &SinkKind) -> anyhow::Result<Arc<dyn Sink>> {
     })
 }
 
-/// Opens the ledger.
+/// Opens the ledger: its file, or the table that hosts share.
 ///
 /// # Errors
-/// When its file or folder cannot be made.
-pub fn ledger(config: &Config) -> anyhow::Result<Arc<Sqlite>> {
-    let path = &config.ledger.path;
-    make_folder_of(path)?;
-    let ledger =
-        Sqlite::open(path).with_context(|| format!("failed to open ledger {}", path.display()))?;
-    Ok(Arc::new(ledger))
+/// When its file or folder cannot be made, or the table cannot be asked or has other keys.
+#[cfg_attr(
+    not(feature = "dynamodb"),
+    allow(clippy::unused_async, reason = "only a table is waited for")
+)]
+pub async fn ledger(section: &LedgerSection) -> anyhow::Result<Arc<dyn Ledger>> {
+    match section.kind {
+        LedgerKind::Sqlite => {
+            let path = &section.path;
+            make_folder_of(path)?;
+            let ledger = Sqlite::open(path)
+                .with_context(|| format!("failed to open ledger {}", path.display()))?;
+            Ok(Arc::new(ledger.keeping(section.keep())))
+        }
+        #[cfg(feature = "dynamodb")]
+        LedgerKind::Dynamodb => Ok(Arc::new(table(section).await?)),
+    }
+}
+
+/// Connects to the table that hosts share.
+///
+/// # Errors
+/// When it cannot be asked or has other keys.
+#[cfg(feature = "dynamodb")]
+pub async fn table(section: &LedgerSection) -> anyhow::Result<crate::ledger::dynamodb::DynamoDb> {
+    let settings = crate::ledger::dynamodb::Settings {
+        table: section.table.clone().unwrap_or_default(),
+        region: section.region.clone().unwrap_or_default(),
+        endpoint_url: section.endpoint_url.clone(),
+        keep: section.keep(),
+    };
+    crate::ledger::dynamodb::DynamoDb::connect(&settings)
+        .await
+        .context("failed to open the ledger")
+}
+
+/// What counts over windows although every host that shares the ledger counts for itself alone.
+#[must_use]
+pub fn counted_apart(config: &Config) -> Vec<&str> {
+    let counts = |(_, plugin): &(&String, &plugin::Settings)| plugin.grants.state;
+    let plugins = config.plugins.iter().filter(counts);
+    match config.ledger.kind {
+        LedgerKind::Sqlite => Vec::new(),
+        #[cfg(feature = "dynamodb")]
+        LedgerKind::Dynamodb => plugins.map(|(name, _)| name.as_str()).collect(),
+    }
 }
 
 fn make_folder_of(path: &Path) -> anyhow::Result<()> {

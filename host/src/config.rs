@@ -21,7 +21,7 @@ mod file;
         feature = "file"
     )
 ))]
-pub use file::{Config, Ledger, PluginCache, Sink, SinkKind, Source, Store};
+pub use file::{Config, Ledger, LedgerKind, PluginCache, Sink, SinkKind, Source, Store};
 
 use std::{fmt, path::PathBuf};
 

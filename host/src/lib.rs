@@ -52,6 +52,7 @@ pub mod workers;
 
 pub mod backtest;
 
+mod claims;
 mod forward;
 
 pub mod guard;

@@ -6,6 +6,7 @@
 //! this file deletes messages.
 
 use std::{
+    collections::HashSet,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -21,6 +22,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     ack::Outcome,
+    claims::Claims,
     clock::Clock,
     config::Problems,
     deadletter::{Cause, DeadLetter, Subject},
@@ -150,7 +152,9 @@ pub struct Pipeline {
     source: Arc<dyn Source>,
     trust: Trust,
     rollout: Rollout,
+    claims: Claims,
     forwarder: Arc<Forwarder>,
+    ledger: Arc<dyn Ledger>,
     store: Arc<Store>,
     counters: Arc<Counters>,
     settings: Settings,
@@ -196,6 +200,10 @@ fn tell(decided: &plugin::Decided) {
 
 /// How often it is looked whether a plugin has been in shadow for long enough.
 const ADVANCE_EVERY: Duration = Duration::from_millis(200);
+/// How often the ledger forgets what is old.
+const PRUNE_EVERY: Duration = Duration::from_hours(1);
+/// How long the end of a run waits for claims to be given back.
+const RELEASING: Duration = Duration::from_secs(2);
 
 impl Pipeline {
     /// Starts the deliveries and the workers. Must be called within a tokio runtime.
@@ -224,7 +232,7 @@ impl Pipeline {
             workers,
             sinks: plan.sinks,
             masker,
-            ledger: plan.ledger,
+            ledger: Arc::clone(&plan.ledger),
             store: Arc::clone(&plan.store),
             counters: Arc::clone(&counters),
             settings: plan.settings.clone(),
@@ -235,7 +243,9 @@ impl Pipeline {
             source: plan.source,
             trust: plan.trust,
             rollout,
+            claims: Claims::new(Arc::clone(&plan.ledger), Arc::clone(&plan.clock)),
             forwarder,
+            ledger: plan.ledger,
             store: plan.store,
             counters,
             settings: plan.settings,
@@ -285,10 +295,12 @@ impl Pipeline {
     pub async fn run(self: &Arc<Self>, drain: CancellationToken) -> anyhow::Result<()> {
         let own = tokio::spawn(Arc::clone(self).retry_own_pending());
         let plugins = tokio::spawn(Arc::clone(self).advance_plugins());
+        let pruning = tokio::spawn(prune(Arc::clone(&self.ledger)));
         let tracker = TaskTracker::new();
         self.receive(&drain, &tracker).await;
         own.abort();
         plugins.abort();
+        pruning.abort();
         tracker.close();
         let grace = Duration::from_secs(self.settings.grace_s);
         let finished = tokio::time::timeout(grace, tracker.wait()).await.is_ok();
@@ -296,6 +308,8 @@ impl Pipeline {
             self.give_up.cancel();
             tracker.wait().await;
         }
+        // Claims that are not given back end by themselves: nobody has to wait long for a slow ledger.
+        let _ = tokio::time::timeout(RELEASING, self.claims.drain()).await;
         // What a sink still owes after that is abandoned: nobody waits for it, and its messages come
         // again. Findings whose counts have grown are announced at the next start.
         let sent = finished
@@ -404,7 +418,7 @@ impl Pipeline {
             Announcement::Notification(body) => self.announced(message, body).await,
         };
         let objects = match objects {
-            Ok(objects) => objects,
+            Ok(objects) => once_each(objects),
             Err(error) => {
                 let error = crate::text::shown(&format!("{error:#}"));
                 tracing::error!(
@@ -414,6 +428,9 @@ impl Pipeline {
                 );
                 return Outcome::Failed;
             }
+        };
+        let Some(_held) = self.claims.take(&objects).await else {
+            return Outcome::Failed;
         };
         // Objects are read one after the other; their ends are waited for together.
         let mut ends = Vec::new();
@@ -487,6 +504,23 @@ impl Pipeline {
                 let error = crate::text::shown(&format!("{error:#}"));
                 tracing::warn!(error, "failed to try pending references again");
             }
+        }
+    }
+}
+
+/// An object that a message names twice is read once; the order stays.
+fn once_each(mut objects: Vec<ObjectRef>) -> Vec<ObjectRef> {
+    let mut seen = HashSet::new();
+    objects.retain(|object| seen.insert(object.clone()));
+    objects
+}
+
+async fn prune(ledger: Arc<dyn Ledger>) {
+    loop {
+        tokio::time::sleep(PRUNE_EVERY).await;
+        if let Err(error) = ledger.prune().await {
+            let error = crate::text::shown(&format!("{error:#}"));
+            tracing::warn!(error, "the ledger could not forget what is old");
         }
     }
 }

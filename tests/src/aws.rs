@@ -11,6 +11,10 @@ use std::{
 
 use anyhow::{Context, ensure};
 use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,
+    ProjectionType, ScalarAttributeType, TimeToLiveSpecification,
+};
 use aws_sdk_s3::{config::Credentials, primitives::ByteStream};
 use aws_sdk_sqs::types::QueueAttributeName;
 use serde::Deserialize;
@@ -23,6 +27,7 @@ pub struct Aws {
     server: Child,
     url: String,
     config: SdkConfig,
+    dynamodb: aws_sdk_dynamodb::Client,
     s3: aws_sdk_s3::Client,
     sqs: aws_sdk_sqs::Client,
 }
@@ -107,6 +112,7 @@ impl Aws {
             .build();
         let mut aws = Self {
             server,
+            dynamodb: aws_sdk_dynamodb::Client::new(&config),
             s3: aws_sdk_s3::Client::from_conf(s3_config),
             sqs: aws_sdk_sqs::Client::new(&config),
             config,
@@ -140,6 +146,71 @@ impl Aws {
     #[must_use]
     pub fn config(&self) -> &SdkConfig {
         &self.config
+    }
+
+    /// Client of `DynamoDB`.
+    #[must_use]
+    pub fn dynamodb(&self) -> &aws_sdk_dynamodb::Client {
+        &self.dynamodb
+    }
+
+    /// Makes a table for the ledger.
+    ///
+    /// # Panics
+    /// When `DynamoDB` refuses.
+    pub async fn ledger_table(&self, name: &str) {
+        self.table(name, &["pk"], Some(&["due", "due_ms"])).await;
+        let expiry = TimeToLiveSpecification::builder()
+            .attribute_name("expires")
+            .enabled(true)
+            .build()
+            .expect("it is complete");
+        let request = self.dynamodb.update_time_to_live().table_name(name);
+        let request = request.time_to_live_specification(expiry);
+        request.send().await.expect("items expire");
+    }
+
+    /// Makes a table with these keys, and an index called `owed` with those; `due_ms` is a number.
+    ///
+    /// # Panics
+    /// When `DynamoDB` refuses.
+    pub async fn table(&self, name: &str, keys: &[&str], index: Option<&[&str]>) {
+        let schema = |keys: &[&str]| -> Vec<KeySchemaElement> {
+            let kinds = [KeyType::Hash, KeyType::Range];
+            let keys = keys.iter().zip(kinds).map(|(name, kind)| {
+                let key = KeySchemaElement::builder().attribute_name(*name);
+                key.key_type(kind).build().expect("it is complete")
+            });
+            keys.collect()
+        };
+        let attributes = keys.iter().chain(index.unwrap_or_default()).map(|name| {
+            let number = *name == "due_ms";
+            AttributeDefinition::builder()
+                .attribute_name(*name)
+                .attribute_type(if number {
+                    ScalarAttributeType::N
+                } else {
+                    ScalarAttributeType::S
+                })
+                .build()
+                .expect("it is complete")
+        });
+        let indexes = index.map(|keys| {
+            let keys_only = Projection::builder().projection_type(ProjectionType::KeysOnly);
+            GlobalSecondaryIndex::builder()
+                .index_name("owed")
+                .set_key_schema(Some(schema(keys)))
+                .projection(keys_only.build())
+                .build()
+                .expect("it is complete")
+        });
+        let request = self.dynamodb.create_table().table_name(name);
+        let request = request
+            .billing_mode(BillingMode::PayPerRequest)
+            .set_attribute_definitions(Some(attributes.collect()))
+            .set_key_schema(Some(schema(keys)))
+            .set_global_secondary_indexes(indexes.map(|index| vec![index]));
+        request.send().await.expect("DynamoDB makes the table");
     }
 
     /// Client of S3.

@@ -13,7 +13,7 @@ use sluicegate::{
     clock,
     deadletter::DeadLetter,
     findings, guard,
-    ledger::Sqlite,
+    ledger::{Ledger, Sqlite},
     mask::Masker,
     pipeline::{self, Pipeline, Plan, SinkPlan},
     plugin::{Component, Engine, Limits, ReloadSettings, Rollout, Terms},
@@ -119,6 +119,7 @@ pub struct Setup {
     sinks: Vec<SinkPlan>,
     settings: pipeline::Settings,
     findings: findings::Settings,
+    ledger: Option<Arc<dyn Ledger>>,
     folder: tempfile::TempDir,
 }
 
@@ -143,6 +144,7 @@ impl Setup {
             findings: findings::Settings {
                 update_interval_s: 1,
             },
+            ledger: None,
             folder: tempfile::tempdir().expect("a folder for temporary files"),
         }
     }
@@ -165,6 +167,13 @@ impl Setup {
     #[must_use]
     pub fn reload(mut self, reload: ReloadSettings) -> Self {
         self.reload = reload;
+        self
+    }
+
+    /// Takes this ledger instead of a file of its own.
+    #[must_use]
+    pub fn ledger(mut self, ledger: Arc<dyn Ledger>) -> Self {
+        self.ledger = Some(ledger);
         self
     }
 
@@ -289,7 +298,10 @@ impl Setup {
     pub fn start(self) -> Host {
         let store = Folder::open(&self.folder.path().join("store")).expect("a store");
         let store = Arc::new(Store::new(Arc::new(store)));
-        let ledger = Sqlite::open(&self.folder.path().join("ledger.sqlite")).expect("a ledger");
+        let ledger = self.ledger.unwrap_or_else(|| {
+            let path = self.folder.path().join("ledger.sqlite");
+            Arc::new(Sqlite::open(&path).expect("a ledger"))
+        });
         let pipeline = Pipeline::new(Plan {
             source: self.source,
             trust: self.trust,
@@ -298,7 +310,7 @@ impl Setup {
             reload: self.reload,
             masker: Masker::with_key("k1", &[7; 32]).expect("a key of 32 bytes"),
             sinks: self.sinks,
-            ledger: Arc::new(ledger),
+            ledger,
             store: Arc::clone(&store),
             settings: self.settings,
             findings: self.findings,

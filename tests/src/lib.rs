@@ -4,6 +4,7 @@ pub mod authoring;
 pub mod aws;
 pub mod crafted;
 pub mod host;
+pub mod ledger;
 pub mod logs;
 pub mod planted;
 pub mod process;

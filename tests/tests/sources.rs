@@ -288,6 +288,7 @@ async fn the_stack_deploys_and_announces() {
         "Alerts",
         "DeadLetterQueue",
         "Key",
+        "LedgerTable",
         "LogGroup",
         "Queue",
         "StateBucket",

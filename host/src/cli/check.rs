@@ -3,6 +3,8 @@
 use clap::Args;
 
 use super::{Configured, Failure, output::Output};
+#[cfg(feature = "dynamodb")]
+use crate::config::LedgerKind;
 use crate::{
     assemble,
     config::{Config, Problems},
@@ -14,7 +16,7 @@ use crate::{
 pub struct Arguments {
     #[command(flatten)]
     configured: Configured,
-    /// Also ask the queue, the buckets and every sink whether they would let us work
+    /// Also ask the queue, the buckets, the ledger's table and every sink whether they would let us work
     #[arg(long)]
     online: bool,
 }
@@ -47,6 +49,10 @@ impl Report {
         }
     }
 
+    fn note(&mut self, what: &str) -> anyhow::Result<()> {
+        self.output.line(&format!("note    {what}"))
+    }
+
     fn finish(self) -> Result<(), Failure> {
         if self.problems.is_empty() {
             Ok(())
@@ -67,6 +73,11 @@ async fn offline(config: &Config, report: &mut Report) -> anyhow::Result<()> {
             Err(error) => Err(anyhow::anyhow!("{error:#}")),
         };
         report.add(&format!("plugins.{name}"), result)?;
+    }
+    for name in assemble::counted_apart(config) {
+        report.note(&format!(
+            "plugins.{name} counts what one host sees, although hosts share the ledger"
+        ))?;
     }
     for (name, settings) in &config.tables {
         let read = Table::load(settings).map(|table| format!("{} rows", table.rows()));
@@ -100,6 +111,14 @@ async fn online(config: &Config, report: &mut Report) -> anyhow::Result<()> {
         Err(error) => Err(error),
     };
     report.add("source, online", said)?;
+    #[cfg(feature = "dynamodb")]
+    if config.ledger.kind == LedgerKind::Dynamodb {
+        let said = match assemble::table(&config.ledger).await {
+            Ok(table) => table.check().await,
+            Err(error) => Err(error),
+        };
+        report.add("ledger, online", said)?;
+    }
     let store = match assemble::store(&config.store).await {
         Ok(store) => store
             .dead_letters(None, 1)

@@ -1,5 +1,6 @@
 //! A configuration file: read strictly, section by section, into checked types.
 
+mod ledger;
 mod load;
 mod nearest;
 mod sections;
@@ -7,4 +8,5 @@ mod strict;
 
 use super::Problems;
 
-pub use sections::{Config, Ledger, PluginCache, Sink, SinkKind, Source, Store};
+pub use ledger::{Ledger, LedgerKind};
+pub use sections::{Config, PluginCache, Sink, SinkKind, Source, Store};

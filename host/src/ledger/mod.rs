@@ -3,25 +3,44 @@
 //! It saves work and keeps counts right. Its loss costs duplicates, never events. What plugins count
 //! over time lies beside it: [`windows`].
 
-#[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test may panic")]
-pub(crate) mod contract;
+mod claims;
+mod count;
 mod database;
+#[cfg(feature = "dynamodb")]
+pub mod dynamodb;
 mod sqlite;
 pub mod windows;
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 
-pub use self::{sqlite::Sqlite, windows::Windows};
+pub use self::{claims::Claim, sqlite::Sqlite, windows::Windows};
 
 use crate::{
     event::ObjectId,
     finding::{Finding, Sighting},
 };
 
+/// How long a ledger keeps what it knows, where nobody says otherwise.
+pub const KEEP: Duration = Duration::from_hours(30 * 24);
+
 /// What the host remembers between messages and across restarts.
 #[async_trait]
 pub trait Ledger: Send + Sync + 'static {
+    /// Claims a place until `until_ms`, or goes on claiming it. False while another owner's claim runs.
+    /// Claims save work and nothing else: one that is lost, or given twice, costs duplicates.
+    ///
+    /// # Errors
+    /// When the ledger cannot be asked.
+    async fn claim(&self, claim: &Claim, now_ms: i64, until_ms: i64) -> anyhow::Result<bool>;
+
+    /// Gives a claim back; nothing happens where it is not this owner's.
+    ///
+    /// # Errors
+    /// When the ledger cannot be written; the claim then ends with its time.
+    async fn release(&self, claim: &Claim) -> anyhow::Result<()>;
+
     /// Names of the deliveries (sinks, and `findings`) that have all of this object.
     ///
     /// # Errors
@@ -47,12 +66,12 @@ pub trait Ledger: Send + Sync + 'static {
     /// When the ledger cannot be read.
     async fn inflated_sha256(&self, object: ObjectId) -> anyhow::Result<Option<[u8; 32]>>;
 
-    /// Counts sightings into their findings, all or none of them. The same event (by
-    /// [`Sighting::identity`]) counts once in a finding, however often it comes. Returns each finding
-    /// concerned once, as it is afterwards, and whether a sink has ever been told of it.
+    /// Counts sightings into their findings. The same event (by [`Sighting::identity`]) counts once in a
+    /// finding, however often and at whatever host it comes. Returns each finding concerned once, in the
+    /// order of the sightings, as it is afterwards, and whether a sink has ever been told of it.
     ///
     /// # Errors
-    /// When the ledger cannot be written.
+    /// When the ledger cannot be written. Some may have been counted then; the next try counts the rest.
     async fn observe(&self, sightings: Vec<Sighting>, now_ms: i64)
     -> anyhow::Result<Vec<Observed>>;
 
@@ -72,18 +91,18 @@ pub trait Ledger: Send + Sync + 'static {
 
     /// Identifiers of findings that have changed since they were last announced, and whose last
     /// announcement (last sighting, where there was none) is older than `before_ms`; oldest first,
-    /// `limit` at the most.
+    /// `limit` at the most. A ledger of many hosts leaves out those that were taken since `before_ms`.
     ///
     /// # Errors
     /// When the ledger cannot be read.
     async fn outdated(&self, before_ms: i64, limit: usize) -> anyhow::Result<Vec<String>>;
 
-    /// Forgets objects completed before this time, and findings last seen before it whose last state
-    /// was announced.
+    /// Forgets what is older than the ledger keeps it: objects by their last completion, findings by
+    /// their last sighting, but never a finding whose last state was not announced.
     ///
     /// # Errors
     /// When the ledger cannot be written.
-    async fn prune(&self, before_ms: i64) -> anyhow::Result<()>;
+    async fn prune(&self) -> anyhow::Result<()>;
 }
 
 /// A finding after new sightings were counted.

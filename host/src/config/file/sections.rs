@@ -8,7 +8,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Problems,
+    Ledger, Problems,
     load::{self, Sections},
     strict::Node,
 };
@@ -131,44 +131,6 @@ impl PluginCache {
         if self.path.as_os_str().is_empty() {
             problems.push(format!("{at}.path must name a folder, got nothing"));
         }
-    }
-}
-
-/// Where the ledger lies: the section `[ledger]`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Ledger {
-    /// `SQLite` file; its folder is made where it is missing. What plugins count lies beside it, in a file
-    /// whose name has `-windows` after the stem. Default `state/ledger.sqlite`.
-    pub path: PathBuf,
-}
-
-impl Default for Ledger {
-    fn default() -> Self {
-        Self {
-            path: "state/ledger.sqlite".into(),
-        }
-    }
-}
-
-impl Ledger {
-    /// Reports what cannot be right.
-    pub fn validate(&self, at: &str, problems: &mut Problems) {
-        if self.path.as_os_str().is_empty() {
-            problems.push(format!("{at}.path must name a file, got nothing"));
-        }
-    }
-
-    /// Where the windows of plugins lie: `ledger-windows.sqlite` beside `ledger.sqlite`.
-    #[must_use]
-    pub fn windows_path(&self) -> PathBuf {
-        let mut name = self.path.file_stem().unwrap_or_default().to_owned();
-        name.push("-windows");
-        if let Some(extension) = self.path.extension() {
-            name.push(".");
-            name.push(extension);
-        }
-        self.path.with_file_name(name)
     }
 }
 
@@ -505,16 +467,6 @@ mod tests {
             problems(&toml),
             ["plugins.p.grants.lookup names a table `other`, and there is no sound [tables.other]"]
         );
-    }
-
-    #[test]
-    fn windows_lie_beside_the_ledger() {
-        let beside = |path: &str| Ledger { path: path.into() }.windows_path();
-        assert_eq!(
-            beside("state/ledger.sqlite"),
-            Path::new("state/ledger-windows.sqlite")
-        );
-        assert_eq!(beside("ledger"), Path::new("ledger-windows"));
     }
 
     #[test]
