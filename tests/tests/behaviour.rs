@@ -19,6 +19,9 @@ use sluicegate::{
 };
 use sluicegate_tests::host::{engine, root};
 
+#[path = "../../host/src/lookup/mmdb_writer.rs"]
+mod mmdb_writer;
+
 const NOW_MS: i64 = 1_772_366_400_000;
 
 fn batch(events: &[Value]) -> EventBatch {
@@ -227,6 +230,94 @@ fn who_is_in_two_places_is_found_by_the_operators_table() {
         "{:?}",
         sighting.attributes
     );
+}
+
+#[test]
+fn who_is_in_two_places_is_found_by_a_database_of_addresses() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("city.mmdb");
+    let place = |country: &str, latitude: f64, longitude: f64| {
+        json!({
+            "country": { "iso_code": country },
+            "location": { "latitude": latitude, "longitude": longitude },
+        })
+    };
+    let networks = [
+        ("203.0.113.0/24", place("DE", 52.5, 13.4)),
+        ("198.51.100.0/24", place("US", 40.7, -74.1)),
+    ];
+    std::fs::write(&path, mmdb_writer::database(&networks)).unwrap();
+    let table = json!({ "path": path, "format": "mmdb" });
+    let settings = BTreeMap::from([("places".to_owned(), serde_json::from_value(table).unwrap())]);
+    let services = Services {
+        windows: Some(Arc::new(SqliteWindows::in_memory().unwrap())),
+        tables: Some(Arc::new(Tables::load(&settings).unwrap())),
+    };
+    let configuration = json!({ "locations": "places" });
+    let component = load(
+        "detect-behaviour",
+        &configuration,
+        grants(&["places"]),
+        services,
+    );
+    let mut worker = worker(component.unwrap());
+    let from = |number, minute: usize, address: &str| {
+        let more = json!({ "sourceIPAddress": address });
+        call(number, minute * 60, "sts", "GetCallerIdentity", &more)
+    };
+    let here = [from(0, 0, "203.0.113.7"), from(1, 30, "203.0.113.99")];
+    assert_eq!(names(&process(&mut worker, &here)), [""; 0]);
+    let processed = process(&mut worker, &[from(2, 45, "198.51.100.1")]);
+    assert_eq!(names(&processed), ["impossible-travel"]);
+    let attributes = &processed.sightings[0].1.attributes;
+    let said = |name: &str| {
+        let found = attributes.iter().find(|(known, _)| known == name);
+        found.map(|(_, value)| value.as_str()).unwrap()
+    };
+    assert_eq!((said("countries"), said("minutes")), ("DE US", "15"));
+    let kilometres: u32 = said("kilometres").parse().unwrap();
+    assert!((6_300..6_500).contains(&kilometres), "{kilometres}");
+}
+
+/// Lambda's calls are named with the version of its interface. The identifiers are none of those that come
+/// for the count of all calls, so that only the calls' own names bring these events to the plugins.
+#[test]
+fn calls_that_are_named_with_a_version_reach_their_rules() {
+    let folder = tempfile::tempdir().unwrap();
+    let windows = Arc::new(SqliteWindows::in_memory().unwrap());
+    let versions = ["DeleteFunction20150331", "DeleteFunction20150331v2"];
+    let deletions: Vec<Value> = (0..60)
+        .map(|number| {
+            let more = json!({
+                "eventID": format!("00{number:06}-0000-4000-8000-000000000000"),
+                "requestParameters": { "functionName": format!("function-{number}") },
+            });
+            call(number, number, "lambda", versions[number % 2], &more)
+        })
+        .collect();
+    let processed = process(&mut behaviour(folder.path(), &windows), &deletions);
+    assert_eq!(names(&processed), ["resources-mass-deleted"]);
+
+    let services = Services::default();
+    let component = load("detect-cloudtrail", &json!({}), Grants::default(), services);
+    let mut worker = worker(component.unwrap());
+    for name in ["UpdateFunctionCode20150331v2", "UpdateFunctionCode20150331"] {
+        let more = json!({ "requestParameters": { "functionName": "function" } });
+        let event = call(0, 0, "lambda", name, &more);
+        assert_eq!(
+            names(&process(&mut worker, &[event])),
+            ["lambda-code-changed"],
+            "{name}"
+        );
+    }
+    let other = call(
+        0,
+        0,
+        "lambda",
+        "UpdateFunctionCodeSigning20200422",
+        &json!({}),
+    );
+    assert_eq!(names(&process(&mut worker, &[other])), [""; 0]);
 }
 
 #[test]

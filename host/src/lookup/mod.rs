@@ -8,6 +8,9 @@
 mod csv;
 mod json;
 mod mmdb;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod mmdb_writer;
 mod networks;
 mod settings;
 mod table;

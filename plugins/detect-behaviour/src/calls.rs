@@ -128,11 +128,7 @@ const TABLE: &[(&str, Marks, &[&str])] = &[
         Marks::DELETION,
         &["DeleteParameter", "DeleteParameters"],
     ),
-    (
-        "lambda",
-        Marks::DELETION,
-        &["DeleteFunction20150331", "DeleteFunction"],
-    ),
+    ("lambda", Marks::DELETION, &["DeleteFunction"]),
     ("cloudformation", Marks::DELETION, &["DeleteStack"]),
     ("ecs", Marks::DELETION, &["DeleteCluster", "DeleteService"]),
     ("eks", Marks::DELETION, &["DeleteCluster"]),
@@ -309,11 +305,7 @@ const TABLE: &[(&str, Marks, &[&str])] = &[
     (
         "lambda",
         Marks::LISTING,
-        &[
-            "ListFunctions20150331",
-            "ListLayers20181031",
-            "ListEventSourceMappings20150331",
-        ],
+        &["ListFunctions", "ListLayers", "ListEventSourceMappings"],
     ),
     (
         "rds",
@@ -405,6 +397,15 @@ pub(crate) fn watched() -> impl Iterator<Item = (String, &'static [&'static str]
         .map(|(service, _, names)| (format!("{service}{DOMAIN}"), *names))
 }
 
+/// Services that append a version to the names of calls: `ListFunctions20150331`,
+/// `GetDistribution2020_05_31`, `AddPermission20150331v2`.
+const VERSIONED: [&str; 2] = ["lambda", "cloudfront"];
+
+/// Whether the calls of an event source are to be asked for by how their names begin.
+pub(crate) fn is_versioned(source: &str) -> bool {
+    VERSIONED.contains(&service(source))
+}
+
 /// The table, by the hash of the name.
 #[derive(Debug)]
 pub(crate) struct Calls(ByHash<Vec<Call>>);
@@ -431,6 +432,11 @@ impl Default for Calls {
 impl Calls {
     /// What this call of this service (`ec2`) is.
     pub(crate) fn marks(&self, service: &str, name: &str) -> Marks {
+        let name = if VERSIONED.contains(&service) {
+            name.trim_end_matches(|char: char| char.is_ascii_digit() || "_v".contains(char))
+        } else {
+            name
+        };
         let calls = self.0.get(&hash(&[name])).map_or(&[][..], Vec::as_slice);
         let found = calls
             .iter()
@@ -458,6 +464,26 @@ mod tests {
         assert!(calls.marks("iam", "PutUserPolicy").has(Marks::SENSITIVE));
         assert!(!calls.marks("iam", "CreateUser").has(Marks::ESCALATION));
         assert_eq!(service("ec2.amazonaws.com"), "ec2");
+    }
+
+    #[test]
+    fn versions_of_calls_do_not_matter() {
+        let calls = Calls::default();
+        for (service, name) in [
+            ("lambda", "ListFunctions"),
+            ("lambda", "ListFunctions20150331"),
+            ("lambda", "ListFunctions20150331v2"),
+            ("cloudfront", "ListDistributions2020_05_31"),
+        ] {
+            assert!(calls.marks(service, name).has(Marks::LISTING), "{name}");
+            assert!(is_versioned(&format!("{service}{DOMAIN}")));
+        }
+        for (service, name) in [
+            ("lambda", "ListFunctionsByCodeSigningConfig20200422"),
+            ("ec2", "DescribeInstances20150331"),
+        ] {
+            assert_eq!(calls.marks(service, name), Marks::default(), "{name}");
+        }
     }
 
     #[test]

@@ -91,10 +91,12 @@ impl Process for DetectBehaviour {
             }
         }
         for (source, names) in calls::watched() {
-            wanted
-                .clause()
-                .one_of("/eventSource", &[&source])
-                .one_of("/eventName", names);
+            let clause = wanted.clause().one_of("/eventSource", &[&source]);
+            if calls::is_versioned(&source) {
+                clause.starts_with("/eventName", names);
+            } else {
+                clause.one_of("/eventName", names);
+            }
         }
         wanted.clause().present("/errorCode");
         // What changes something, but for the objects of data events.

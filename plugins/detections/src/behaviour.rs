@@ -297,7 +297,7 @@ const CALLS_UNAUTHORIZED: Rule = Rule {
     severity: Severity::Medium,
     techniques: &["T1580", "T1526"],
     tactic: "Discovery",
-    types: "TTPs/Discovery/Permission Enumeration",
+    types: "TTPs/Discovery/Cloud Infrastructure Discovery",
     rationale: "Stolen credentials do not say what they may do; trying does. A program that lacks one right repeats one call.",
     false_positives: "A new role with too few rights, the console opened by a person with few.",
 };

@@ -2,6 +2,8 @@
 //! and when it is wrong. Plugins take titles and severities from here, `sluicegate rules` and
 //! `docs/detections.md` all of it. Identifiers never change once released.
 
+#[cfg(test)]
+mod attack;
 mod behaviour;
 pub mod cloudtrail;
 mod manual;
@@ -97,7 +99,7 @@ pub fn rule(id: &str) -> Option<&'static Rule> {
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::*;
+    use super::{attack::TECHNIQUES, *};
 
     /// Those of Security Hub.
     const NAMESPACES: [&str; 5] = [
@@ -107,18 +109,6 @@ mod tests {
         "Unusual Behaviors",
         "Sensitive Data Identifications",
     ];
-
-    /// `T` and four digits, maybe a point and three more.
-    fn is_technique(text: &str) -> bool {
-        let digits = |part: &str, count| {
-            part.len() == count && part.bytes().all(|byte| byte.is_ascii_digit())
-        };
-        text.strip_prefix('T')
-            .is_some_and(|rest| match rest.split_once('.') {
-                Some((technique, sub)) => digits(technique, 4) && digits(sub, 3),
-                None => digits(rest, 4),
-            })
-    }
 
     #[test]
     fn identifiers_are_unique_and_well_formed() {
@@ -135,28 +125,49 @@ mod tests {
         }
     }
 
+    /// Name and tactics of a technique.
+    fn technique(id: &str) -> (&'static str, &'static [&'static str]) {
+        let known = TECHNIQUES.iter().find(|(known, ..)| *known == id);
+        let (_, name, tactics) = known.unwrap_or_else(|| panic!("{id} is no technique"));
+        (name, tactics)
+    }
+
     #[test]
     fn techniques_and_tactics_are_those_of_attack() {
         for (_, rule) in all() {
+            let Some(first) = rule.techniques.first() else {
+                assert_eq!(rule.tactic, "", "{}", rule.id);
+                continue;
+            };
+            assert!(TACTICS.contains(&rule.tactic), "{}", rule.id);
+            let (_, tactics) = technique(first);
             assert!(
-                rule.techniques.iter().all(|text| is_technique(text)),
-                "{}",
+                tactics.contains(&rule.tactic),
+                "{}: {first} is of {tactics:?}",
                 rule.id
             );
-            assert_eq!(
-                rule.techniques.is_empty(),
-                rule.tactic.is_empty(),
-                "{}",
-                rule.id
-            );
-            assert!(
-                rule.tactic.is_empty() || TACTICS.contains(&rule.tactic),
-                "{}",
-                rule.id
-            );
+            for other in rule.techniques {
+                technique(other);
+            }
         }
-        for wrong in ["T1", "1098", "T1098.1", "T1098.0011", "T1098.", "TA0001"] {
-            assert!(!is_technique(wrong), "{wrong}");
+    }
+
+    #[test]
+    fn types_of_tactics_name_the_rules_tactic_and_a_technique_of_it() {
+        for (_, rule) in all() {
+            let Some(rest) = rule.types.strip_prefix("TTPs/") else {
+                continue;
+            };
+            let (tactic, name) = rest.split_once('/').unwrap_or_default();
+            assert_eq!(tactic, rule.tactic, "{}", rule.id);
+            let named = rule.techniques.iter().any(|id| {
+                let parent = id.split('.').next().unwrap_or_default();
+                [*id, parent].iter().any(|id| {
+                    // A slash would divide the type once more.
+                    technique(id).0.replace('/', " or ") == name
+                })
+            });
+            assert!(named, "{}: {name}", rule.id);
         }
     }
 

@@ -34,7 +34,8 @@ pub fn manual() -> String {
         <!-- Made from the catalogue in plugins/detections: cargo run -p detections --example manual -->\n\n\
         What the detecting plugins find. A finding names its rule by the identifier here; matches of one rule by \
         one principal\nwithin a window are one finding, with a count and the events' ids. The severity is the usual \
-        one: the text says where a\nrule raises or lowers it by what it sees. Identifiers never change.\n\n\
+        one: the text says where a\nrule raises or lowers it by what it sees. Identifiers never change. Techniques and \
+        tactics are those of MITRE ATT&CK for\nenterprises, version 18.1.\n\n\
         Rules that are wrong about a principal are silenced for it in the plugin's configuration:\n\n\
         ```toml\n[plugins.detect-cloudtrail]\n\
         configuration = { exceptions = [{ rules = [\"iam-policy-changed\"], principals = [\"arn:aws:iam::*:role/deploy-*\"] }] }\n```\n\n\
@@ -53,7 +54,9 @@ pub fn manual() -> String {
     plugin(
         &mut page,
         "detect-behaviour",
-        "Each rule needs what came before.",
+        "Each rule needs what came before. A finding has the ids of the events that met the rule, and of those of \
+        the same\nbatch that led to it. Of earlier batches the host remembers what was counted and not the events: \
+        the finding shows\nit (the secrets asked for, the regions, the calls), ten of it at the most.",
         BEHAVIOUR,
     );
     page

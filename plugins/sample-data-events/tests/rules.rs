@@ -226,6 +226,32 @@ fn a_budget_lets_the_first_of_a_day_through() {
     assert!(logged()[0].contains("failed to count"));
 }
 
+/// What the manual promises of events that are delivered again.
+#[test]
+fn an_event_that_is_delivered_again_is_decided_alike_while_nothing_earlier_arrives() {
+    let kit = kit(&json!({ "budget": { "events_per_day": 2, "beyond": "drop" } }));
+    let at = |minute: usize| {
+        let time = format!("2026-03-01T10:{minute:02}:00Z");
+        event(&format!("a{minute}"), &json!({ "eventTime": time }))
+    };
+    let dropped = |minutes: &[usize]| {
+        let events: Vec<String> = minutes.iter().map(|minute| at(*minute)).collect();
+        let events: Vec<&str> = events.iter().map(String::as_str).collect();
+        let seen = kit.run(&events);
+        (0..events.len())
+            .map(|at| seen.dropped(at))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(dropped(&[10, 20, 30]), [false, false, true]);
+    assert_eq!(dropped(&[40]), [true]);
+    // In another order, in other batches, with events that happened later in between.
+    assert_eq!(dropped(&[30, 10]), [true, false]);
+    assert_eq!(dropped(&[20]), [false]);
+    // Whoever happened before counts before, however late it arrives.
+    assert_eq!(dropped(&[5]), [false]);
+    assert_eq!(dropped(&[5, 10, 20, 30]), [false, false, true, true]);
+}
+
 #[test]
 fn a_budget_is_not_spent_by_what_goes_on_or_is_dropped_anyway() {
     let kit = kit(&json!({

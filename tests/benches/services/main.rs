@@ -46,6 +46,7 @@ fn main() {
         "| a full key, all of it in the window, 100 in a call | {} |",
         full(100)
     );
+    println!("| 16 full keys, each once in a call | {} |", full_keys(16));
     println!();
     println!("| looking up | ns a key |");
     println!("| --- | --- |");
@@ -155,6 +156,27 @@ fn full(in_one_call: usize) -> u128 {
             .chunks(in_one_call)
             .map(|call| store.observe(call))
             .sum();
+        (spent, all.len())
+    })
+}
+
+/// As many principals at once as a busy account has that fill their windows.
+fn full_keys(keys: usize) -> u128 {
+    let store = Store::new();
+    let of_key = |number: usize| Observation {
+        window_s: 86_400,
+        ..observation(number, keys)
+    };
+    let fill: Vec<_> = (0..MAX_ENTRIES_OF_KEY as usize * keys)
+        .map(of_key)
+        .collect();
+    for call in fill.chunks(1_000) {
+        store.observe(call);
+    }
+    median(|round| {
+        let from = fill.len() + round * 10 * keys;
+        let all: Vec<_> = (from..from + 10 * keys).map(of_key).collect();
+        let spent = all.chunks(keys).map(|call| store.observe(call)).sum();
         (spent, all.len())
     })
 }

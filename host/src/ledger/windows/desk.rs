@@ -1,4 +1,4 @@
-//! One connection for many threads, none of which waits for it longer than it has time.
+//! One thing for many threads, none of which waits for it longer than it has time.
 
 use std::{
     ops::{Deref, DerefMut},
@@ -6,33 +6,28 @@ use std::{
     time::Instant,
 };
 
-use rusqlite::Connection;
-
-/// Where the connection lies while nobody works with it.
-pub(super) struct Desk {
-    connection: Mutex<Option<Connection>>,
+/// Where it lies while nobody works with it.
+pub(super) struct Desk<T> {
+    free: Mutex<Option<T>>,
     put_back: Condvar,
 }
 
-impl Desk {
-    pub(super) fn new(connection: Connection) -> Self {
+impl<T> Desk<T> {
+    pub(super) fn new(thing: T) -> Self {
         Self {
-            connection: Mutex::new(Some(connection)),
+            free: Mutex::new(Some(thing)),
             put_back: Condvar::new(),
         }
     }
 
-    /// Takes the connection, and nothing where it is not free before the deadline.
-    pub(super) fn take(&self, deadline: Instant) -> Option<Taken<'_>> {
-        let mut free = self
-            .connection
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+    /// Takes it, and nothing where it is not free before the deadline.
+    pub(super) fn take(&self, deadline: Instant) -> Option<Taken<'_, T>> {
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
-            if let Some(connection) = free.take() {
+            if let Some(thing) = free.take() {
                 return Some(Taken {
                     desk: self,
-                    connection: Some(connection),
+                    thing: Some(thing),
                 });
             }
             let left = deadline.checked_duration_since(Instant::now())?;
@@ -44,38 +39,34 @@ impl Desk {
     }
 }
 
-/// The connection in somebody's hands; it is put back when this is dropped, by a panic too.
-pub(super) struct Taken<'a> {
-    desk: &'a Desk,
-    connection: Option<Connection>,
+/// The thing in somebody's hands; it is put back when this is dropped, by a panic too.
+pub(super) struct Taken<'a, T> {
+    desk: &'a Desk<T>,
+    thing: Option<T>,
 }
 
-impl Deref for Taken<'_> {
-    type Target = Connection;
+impl<T> Deref for Taken<'_, T> {
+    type Target = T;
 
-    fn deref(&self) -> &Connection {
-        self.connection
-            .as_ref()
-            .expect("it is there until the drop")
+    fn deref(&self) -> &T {
+        self.thing.as_ref().expect("it is there until the drop")
     }
 }
 
-impl DerefMut for Taken<'_> {
-    fn deref_mut(&mut self) -> &mut Connection {
-        self.connection
-            .as_mut()
-            .expect("it is there until the drop")
+impl<T> DerefMut for Taken<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        self.thing.as_mut().expect("it is there until the drop")
     }
 }
 
-impl Drop for Taken<'_> {
+impl<T> Drop for Taken<'_, T> {
     fn drop(&mut self) {
         let mut free = self
             .desk
-            .connection
+            .free
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        *free = self.connection.take();
+        *free = self.thing.take();
         drop(free);
         self.desk.put_back.notify_one();
     }
@@ -90,7 +81,7 @@ mod tests {
 
     #[test]
     fn who_comes_too_late_gets_nothing_and_who_waits_gets_it() {
-        let desk = Desk::new(Connection::open_in_memory().unwrap());
+        let desk = Desk::new(());
         let soon = || Instant::now() + Duration::from_millis(10);
         let taken = desk.take(soon()).unwrap();
         assert!(desk.take(soon()).is_none());

@@ -12,6 +12,7 @@
 #[allow(clippy::unwrap_used, reason = "a test may panic")]
 pub(crate) mod contract;
 mod desk;
+mod hot;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod model;

@@ -16,7 +16,8 @@ use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 use super::{
     Entry, MAX_RECENT, Namespace, Observation, Span, Window, Windows, WindowsError, check,
     desk::Desk,
-    series,
+    hot::Hot,
+    series::Query,
     store::{self, Plugin, Series},
 };
 use crate::{
@@ -35,8 +36,14 @@ const SWEEP: usize = 64;
 
 /// See the module.
 pub struct SqliteWindows {
-    desk: Desk,
+    desk: Desk<Held>,
     clock: Clock,
+}
+
+/// The file, and what is known of it.
+struct Held {
+    connection: Connection,
+    hot: Hot,
 }
 
 impl SqliteWindows {
@@ -75,7 +82,10 @@ impl SqliteWindows {
         // Whoever else holds the file must not hold up a plugin.
         connection.busy_timeout(Duration::ZERO)?;
         Ok(Self {
-            desk: Desk::new(connection),
+            desk: Desk::new(Held {
+                connection,
+                hot: Hot::default(),
+            }),
             clock,
         })
     }
@@ -85,20 +95,24 @@ impl SqliteWindows {
         &self,
         behavior: TransactionBehavior,
         deadline: Instant,
-        work: impl FnOnce(&Transaction<'_>) -> Result<T, WindowsError>,
+        work: impl FnOnce(&Transaction<'_>, &mut Hot) -> Result<T, WindowsError>,
     ) -> Result<T, WindowsError> {
-        let Some(mut connection) = self.desk.take(deadline) else {
+        let Some(mut held) = self.desk.take(deadline) else {
             return Err(late());
         };
+        let Held { connection, hot } = &mut *held;
         connection
             .progress_handler(INSTRUCTIONS, Some(move || Instant::now() >= deadline))
             .map_err(unavailable)?;
         let transaction = connection
             .transaction_with_behavior(behavior)
             .map_err(unavailable)?;
-        let result = work(&transaction)?;
+        // What is undone in the file must not stay here.
+        let mut kept = hot.take_all();
+        let result = work(&transaction, &mut kept)?;
         in_time(deadline)?;
         transaction.commit().map_err(unavailable)?;
+        *hot = kept;
         Ok(result)
     }
 }
@@ -122,10 +136,11 @@ impl Windows for SqliteWindows {
             return Ok(answers);
         }
         let now_ms = (self.clock)();
-        self.transact(TransactionBehavior::Immediate, deadline, |tx| {
+        self.transact(TransactionBehavior::Immediate, deadline, |tx, hot| {
+            hot.see(store::version(tx).map_err(unavailable)?);
             let mut plugin = Plugin::load_or_new(tx, namespace.plugin).map_err(unavailable)?;
             let sweep = SWEEP + 2 * observations.len();
-            plugin.sweep(tx, now_ms, sweep).map_err(unavailable)?;
+            plugin.sweep(tx, hot, now_ms, sweep).map_err(unavailable)?;
             for (key, positions) in by_key(observations) {
                 in_time(deadline)?;
                 let mine: Vec<(usize, &Observation)> = positions
@@ -134,6 +149,7 @@ impl Windows for SqliteWindows {
                     .collect();
                 count(
                     tx,
+                    hot,
                     &mut plugin,
                     key,
                     &mine,
@@ -156,7 +172,7 @@ impl Windows for SqliteWindows {
         limit: u32,
         deadline: Instant,
     ) -> Result<Vec<Vec<Entry>>, WindowsError> {
-        self.transact(TransactionBehavior::Deferred, deadline, |tx| {
+        self.transact(TransactionBehavior::Deferred, deadline, |tx, _| {
             let mut of_keys = Vec::with_capacity(keys.len());
             for key in keys {
                 in_time(deadline)?;
@@ -189,6 +205,7 @@ fn by_key(observations: &[Observation]) -> Vec<(&str, Vec<usize>)> {
 )]
 fn count(
     tx: &Transaction<'_>,
+    hot: &mut Hot,
     plugin: &mut Plugin,
     key: &str,
     observations: &[(usize, &Observation)],
@@ -204,18 +221,19 @@ fn count(
     let longest_ms = longest_ms.unwrap_or_default();
     let mut series = Series::load_or_new(tx, plugin, key, longest_ms).map_err(unavailable)?;
     room("keys", plugin.keys, namespace.keys)?;
+    let mut known = hot.take(series.id);
     let mut queries = Vec::with_capacity(observations.len());
     let (mut after_ms, mut until_ms) = (i64::MAX, i64::MIN);
     for &(answer, observation) in observations {
         in_time(deadline)?;
         let (time_ms, number) = series
-            .insert(tx, plugin, observation, now_ms)
+            .insert(tx, plugin, known.as_mut(), observation, now_ms)
             .map_err(unavailable)?;
         room("entries", plugin.entries, namespace.entries)?;
         let length_ms = length_ms(observation);
         after_ms = after_ms.min(time_ms.saturating_sub(length_ms));
         until_ms = until_ms.max(time_ms);
-        queries.push(series::Query {
+        queries.push(Query {
             time_ms,
             length_ms,
             member: &observation.member,
@@ -223,12 +241,28 @@ fn count(
             answer,
         });
     }
-    let points = series
-        .points(tx, Span { after_ms, until_ms })
-        .map_err(unavailable)?;
-    series::answer(&points, queries, answers);
-    series.save(tx, plugin).map_err(unavailable)
+    let span = Span { after_ms, until_ms };
+    let keep = hot.wants(series.entries);
+    let mut points = match known {
+        Some(points) => points,
+        None => series
+            .points(tx, if keep { ALL } else { span })
+            .map_err(unavailable)?,
+    };
+    points.answer(span, queries, answers);
+    let gone = series.save(tx, plugin).map_err(unavailable)?;
+    if keep {
+        points.forget(gone);
+        hot.put(series.id, points);
+    }
+    Ok(())
 }
+
+/// Every time there is.
+const ALL: Span = Span {
+    after_ms: i64::MIN,
+    until_ms: i64::MAX,
+};
 
 fn length_ms(observation: &Observation) -> i64 {
     i64::from(observation.window_s) * 1_000
@@ -275,6 +309,44 @@ mod tests {
     #[test]
     fn keeps_the_contract() {
         contract::holds(&|clock| Arc::new(SqliteWindows::in_memory_at(clock).unwrap()));
+    }
+
+    #[test]
+    fn keeps_the_contract_with_every_key_kept_in_memory() {
+        contract::holds(&|clock| Arc::new(all_kept(SqliteWindows::in_memory_at(clock).unwrap())));
+    }
+
+    fn all_kept(windows: SqliteWindows) -> SqliteWindows {
+        windows.desk.take(later()).unwrap().hot = Hot::of_at_least(0);
+        windows
+    }
+
+    #[test]
+    fn what_is_kept_in_memory_is_what_the_file_has() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("windows");
+        let windows = all_kept(SqliteWindows::open(&path).unwrap());
+        let see = |number| {
+            let seen = [observation(event(number, 0), "k", &number.to_string(), 60)];
+            windows
+                .observe(&namespace("p"), &seen, later())
+                .map(|windows| windows[0].members)
+        };
+        assert_eq!((see(1).unwrap(), see(2).unwrap()), (1, 2));
+        // A call that is undone.
+        let full = Namespace {
+            entries: 2,
+            ..namespace("p")
+        };
+        let third = [observation(event(3, 0), "k", "3", 60)];
+        assert!(windows.observe(&full, &third, later()).is_err());
+        assert_eq!(see(4).unwrap(), 3);
+        // Somebody else, who should not.
+        let other = Connection::open(&path).unwrap();
+        other
+            .execute("DELETE FROM entries WHERE member = '1'", [])
+            .unwrap();
+        assert_eq!(see(4).unwrap(), 2);
     }
 
     #[test]
@@ -343,7 +415,7 @@ mod tests {
         let endless =
             "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT sum(i) FROM n";
         let error = windows
-            .transact(TransactionBehavior::Deferred, deadline, |tx| {
+            .transact(TransactionBehavior::Deferred, deadline, |tx, _| {
                 tx.query_row(endless, [], |row| row.get::<_, i64>(0))
                     .map_err(unavailable)
             })
@@ -360,8 +432,8 @@ mod tests {
             .observe(&namespace("p"), &seen, Instant::now())
             .unwrap_err();
         assert!(matches!(error, WindowsError::Unavailable(_)), "{error}");
-        let mut connection = windows.desk.take(later()).unwrap();
-        let tx = connection.transaction().unwrap();
+        let mut held = windows.desk.take(later()).unwrap();
+        let tx = held.connection.transaction().unwrap();
         let entries: i64 = tx
             .query_row("SELECT count(*) FROM entries", [], |row| row.get(0))
             .unwrap();
@@ -386,7 +458,7 @@ mod tests {
             let next = [observation(event(number, 0), "next", "m", 60)];
             windows.observe(&namespace("p"), &next, later()).unwrap();
         }
-        let connection = windows.desk.take(later()).unwrap();
+        let connection = &windows.desk.take(later()).unwrap().connection;
         let rows = |table: &str| -> i64 {
             let count = format!("SELECT count(*) FROM {table}");
             connection.query_row(&count, [], |row| row.get(0)).unwrap()

@@ -6,7 +6,9 @@ use std::collections::HashMap;
 
 use rusqlite::{OptionalExtension as _, Result, Transaction, params};
 
-use super::{Entry, KEPT_FOR_REDELIVERY_MS, MAX_ENTRIES_OF_KEY, Observation, Span, series::Point};
+use super::{
+    Entry, KEPT_FOR_REDELIVERY_MS, MAX_ENTRIES_OF_KEY, Observation, Span, hot::Hot, series::Points,
+};
 use crate::{digest::sha256, ledger::database::Schema};
 
 pub(super) const SCHEMA: Schema = Schema {
@@ -32,6 +34,12 @@ CREATE UNIQUE INDEX entries_once ON entries (key, identity, member);
 CREATE INDEX entries_by_expiry ON entries (plugin, expires_ms);
 ",
 };
+
+/// What changes when another connection writes to the file.
+pub(super) fn version(tx: &Transaction<'_>) -> Result<i64> {
+    tx.prepare_cached("PRAGMA data_version")?
+        .query_row([], |row| row.get(0))
+}
 
 /// What stands for a key: the first half of its SHA-256.
 fn hashed(key: &str) -> [u8; 16] {
@@ -76,7 +84,13 @@ impl Plugin {
     }
 
     /// Deletes at most `limit` entries that have expired, and the keys that are empty then.
-    pub(super) fn sweep(&mut self, tx: &Transaction<'_>, now_ms: i64, limit: usize) -> Result<()> {
+    pub(super) fn sweep(
+        &mut self,
+        tx: &Transaction<'_>,
+        hot: &mut Hot,
+        now_ms: i64,
+        limit: usize,
+    ) -> Result<()> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let mut delete = tx.prepare_cached(
             "DELETE FROM entries WHERE (key, time_ms, identity, member) IN \
@@ -90,6 +104,7 @@ impl Plugin {
             self.entries -= 1;
         }
         for (key, deleted) in of_keys {
+            hot.take(key);
             tx.prepare_cached("UPDATE keys SET entries = entries - ?2 WHERE id = ?1")?
                 .execute(params![key, deleted])?;
             let empty = tx
@@ -111,9 +126,9 @@ impl Plugin {
 
 /// The entries of one key.
 pub(super) struct Series {
-    id: i64,
+    pub(super) id: i64,
     longest_ms: i64,
-    entries: u32,
+    pub(super) entries: u32,
     changed: bool,
 }
 
@@ -159,12 +174,13 @@ impl Series {
         Ok(series)
     }
 
-    /// Adds an entry, unless the event is there with this member. Returns the entry's time and number: of
-    /// an event without a time of its own the first delivery counts.
+    /// Adds an entry, also to those that were read, unless the event is there with this member. Returns the
+    /// entry's time and number: of an event without a time of its own the first delivery counts.
     pub(super) fn insert(
         &mut self,
         tx: &Transaction<'_>,
         plugin: &mut Plugin,
+        points: Option<&mut Points>,
         observation: &Observation,
         now_ms: i64,
     ) -> Result<(i64, i64)> {
@@ -193,6 +209,10 @@ impl Series {
             plugin.entries += 1;
             self.entries += 1;
             self.changed = true;
+            if let Some(points) = points {
+                let (member, value) = (&observation.member, observation.value);
+                points.insert(event.time_ms, event.identity, member, value, number);
+            }
             return Ok((event.time_ms, number));
         }
         tx.prepare_cached(
@@ -205,41 +225,39 @@ impl Series {
     }
 
     /// The entries of a span, in the order of their times.
-    pub(super) fn points(&self, tx: &Transaction<'_>, span: Span) -> Result<Vec<Point>> {
+    pub(super) fn points(&self, tx: &Transaction<'_>, span: Span) -> Result<Points> {
         let mut query = tx.prepare_cached(
             "SELECT time_ms, identity, member, value, number FROM entries \
              WHERE key = ?1 AND time_ms > ?2 AND time_ms <= ?3 ORDER BY time_ms, identity, member",
         )?;
-        let points = query.query_map(params![self.id, span.after_ms, span.until_ms], |row| {
-            Ok(Point {
-                time_ms: row.get(0)?,
-                identity: row.get(1)?,
-                member: row.get(2)?,
-                value: row.get(3)?,
-                number: row.get(4)?,
-            })
-        })?;
-        points.collect()
+        let mut rows = query.query(params![self.id, span.after_ms, span.until_ms])?;
+        let mut points = Points::default();
+        while let Some(row) = rows.next()? {
+            let member = row.get_ref(2)?.as_str()?;
+            points.insert(row.get(0)?, row.get(1)?, member, row.get(3)?, row.get(4)?);
+        }
+        Ok(points)
     }
 
-    /// Lets the oldest entries go where there are too many, and writes the counts.
-    pub(super) fn save(&mut self, tx: &Transaction<'_>, plugin: &mut Plugin) -> Result<()> {
+    /// Lets the oldest entries go where there are too many, and writes the counts. Returns how many went.
+    pub(super) fn save(&mut self, tx: &Transaction<'_>, plugin: &mut Plugin) -> Result<usize> {
+        let mut gone = 0;
         if self.entries > MAX_ENTRIES_OF_KEY {
-            let deleted = tx
+            gone = tx
                 .prepare_cached(
                     "DELETE FROM entries WHERE (key, time_ms, identity, member) IN \
                      (SELECT key, time_ms, identity, member FROM entries WHERE key = ?1 \
                       ORDER BY time_ms, identity, member LIMIT ?2)",
                 )?
                 .execute(params![self.id, self.entries - MAX_ENTRIES_OF_KEY])?;
-            plugin.entries -= i64::try_from(deleted).unwrap_or(i64::MAX);
+            plugin.entries -= i64::try_from(gone).unwrap_or(i64::MAX);
             self.entries = MAX_ENTRIES_OF_KEY;
         }
         if self.changed {
             tx.prepare_cached("UPDATE keys SET longest_ms = ?2, entries = ?3 WHERE id = ?1")?
                 .execute(params![self.id, self.longest_ms, self.entries])?;
         }
-        Ok(())
+        Ok(gone)
     }
 }
 

@@ -283,8 +283,8 @@ const MANY_PORTS: i64 = 1_024;
 
 fn security_group(event: &Event<'_>, found: &mut Found) {
     let parameters = &event.parameters;
-    let changed = parameters.get("ModifySecurityGroupRulesRequest");
-    let changed = changed.get("SecurityGroupRule").each().into_iter();
+    let request = parameters.get("ModifySecurityGroupRulesRequest");
+    let changed = request.get("SecurityGroupRule").each().into_iter();
     let permissions = parameters
         .get("ipPermissions")
         .each()
@@ -296,7 +296,13 @@ fn security_group(event: &Event<'_>, found: &mut Found) {
         .filter_map(|permission| opened(event, permission))
         .max();
     if let Some(severity) = worst {
-        let group = parameters.any(&["groupId", "groupName"]).str();
+        let named = parameters.any(&["groupId", "groupName"]);
+        let group = if named.exists() {
+            named
+        } else {
+            request.get("groupId")
+        }
+        .str();
         found
             .add(&rules::SECURITY_GROUP_OPENED)
             .severity(severity)

@@ -145,7 +145,10 @@ const DATABASES: &[&str] = &[
     "CreateDBInstance",
     "ModifyDBCluster",
     "ModifyDBInstance",
+    "RestoreDBClusterFromSnapshot",
+    "RestoreDBClusterToPointInTime",
     "RestoreDBInstanceFromDBSnapshot",
+    "RestoreDBInstanceFromS3",
     "RestoreDBInstanceToPointInTime",
 ];
 
@@ -208,9 +211,15 @@ fn image_permission(event: &Event<'_>, found: &mut Found) {
 
 fn exported(event: &Event<'_>, found: &mut Found) {
     let buckets = ["s3BucketName", "s3Bucket", "bucket"];
+    let nested = event.parameters.any(&["s3ExportLocation", "exportToS3"]);
+    let bucket = if nested.exists() {
+        nested.any(&buckets)
+    } else {
+        event.parameters.any(&buckets)
+    };
     found
         .add(&rules::DATA_EXPORTED)
-        .about("bucket", event.parameters.any(&buckets).str());
+        .about("bucket", bucket.str());
 }
 
 fn resource_policy(event: &Event<'_>, found: &mut Found) {

@@ -112,18 +112,22 @@ pub(super) const BUCKET_CHANGES: &[&str] = &[
     "DeleteBucketPolicy",
     "DeleteBucketPublicAccessBlock",
     "DeleteBucketReplication",
+    "DeletePublicAccessBlock",
     "PutBucketAcl",
     "PutBucketEncryption",
     "PutBucketLifecycle",
     "PutBucketLifecycleConfiguration",
     "PutBucketLogging",
     "PutBucketNotification",
+    "PutBucketNotificationConfiguration",
     "PutBucketObjectLockConfiguration",
     "PutBucketOwnershipControls",
     "PutBucketPolicy",
     "PutBucketPublicAccessBlock",
     "PutBucketReplication",
     "PutBucketVersioning",
+    "PutObjectLockConfiguration",
+    "PutPublicAccessBlock",
 ];
 
 const KEY_CHANGES: &[&str] = &[
@@ -200,6 +204,8 @@ fn trail(event: &Event<'_>, found: &mut Found) {
                 "isMultiRegionTrail",
                 "includeGlobalServiceEvents",
                 "enableLogFileValidation",
+                "multiRegionEnabled",
+                "terminationProtectionEnabled",
             ]
             .iter()
             .any(|name| parameters.get(name).is_false());

@@ -76,10 +76,9 @@ pub(super) const WATCHED: &[Watch] = &[
 ];
 
 /// Where the services take the role.
-const ROLES: [&str; 10] = [
+const ROLES: [&str; 9] = [
     "role",
     "roleArn",
-    "roleName",
     "serviceRole",
     "taskRoleArn",
     "jobRoleArn",
@@ -118,6 +117,9 @@ fn passed(parameters: &Object<'_>) -> String {
     } else {
         parameters.any(&nested).any(&ROLES)
     };
+    if !value.exists() {
+        return of_pipeline(parameters);
+    }
     let profile = value.get("IamInstanceProfile");
     let value = if profile.exists() { profile } else { value };
     let value = if value.is_object() {
@@ -126,4 +128,13 @@ fn passed(parameters: &Object<'_>) -> String {
         value
     };
     value.str().into_owned()
+}
+
+/// The role of a data pipeline: each object has a list of fields, of which one may be it.
+fn of_pipeline(parameters: &Object<'_>) -> String {
+    let objects = parameters.get("pipelineObjects").each().into_iter();
+    let mut fields = objects.flat_map(|object| object.get("fields").each());
+    let role = fields.find(|field| matches!(&*field.get("key").str(), "role" | "resourceRole"));
+    role.map(|field| field.get("stringValue").str().into_owned())
+        .unwrap_or_default()
 }

@@ -37,7 +37,12 @@ pub(super) const WATCHED: &[Watch] = &[
         only: Only::CustomerKeys,
         ..watch(
             "s3",
-            &["CopyObject", "CreateMultipartUpload", "PutObject"],
+            &[
+                "CopyObject",
+                "CreateMultipartUpload",
+                "InitiateMultipartUpload",
+                "PutObject",
+            ],
             customer_key,
         )
     },
@@ -51,11 +56,14 @@ pub(super) const WATCHED: &[Watch] = &[
     ),
 ];
 
+/// S3 records these calls under other names than its interface has; both are taken.
 const PUBLIC_ACCESS: &[&str] = &[
     "DeleteAccountPublicAccessBlock",
     "DeleteBucketPublicAccessBlock",
+    "DeletePublicAccessBlock",
     "PutAccountPublicAccessBlock",
     "PutBucketPublicAccessBlock",
+    "PutPublicAccessBlock",
 ];
 
 fn bucket_policy(event: &Event<'_>, found: &mut Found) {
@@ -127,8 +135,10 @@ fn public_access(event: &Event<'_>, found: &mut Found) {
     .any(|name| block.get(name).is_false());
     if event.name.starts_with("Delete") || weakened {
         let found = found.add(&rules::PUBLIC_ACCESS_ALLOWED);
-        found.about("bucket", parameters.get("bucketName").str());
-        if event.name.contains("Account") {
+        let bucket = parameters.get("bucketName").str();
+        let of_account = event.name.contains("Account") || bucket.is_empty();
+        found.about("bucket", bucket);
+        if of_account {
             found.severity(Severity::High);
         }
     }

@@ -108,7 +108,7 @@ pub const LOG_GROUP_DELETED: Rule = Rule {
     title: "Logs were deleted",
     description: "The principal deleted a log group or a stream of it.",
     severity: Severity::Low,
-    techniques: &["T1562.008", "T1070"],
+    techniques: &["T1562.008", "T1485"],
     tactic: "Defense Evasion",
     types: "TTPs/Defense Evasion/Disable or Modify Cloud Logs",
     rationale: "Logs of an application or a function may be the only trace of what ran there. High where the name \

@@ -327,9 +327,9 @@ pub const DISK_ENCRYPTION_DISABLED: Rule = Rule {
     title: "Encryption of new disks was switched off",
     description: "New volumes and snapshots are no longer encrypted unless somebody says so.",
     severity: Severity::Medium,
-    techniques: &["T1600"],
+    techniques: &["T1562"],
     tactic: "Defense Evasion",
-    types: "TTPs/Defense Evasion/Weaken Encryption",
+    types: "TTPs/Defense Evasion/Impair Defenses",
     rationale: "Snapshots in clear can be shared without sharing a key.",
     false_positives: "Rare; the default costs nothing.",
 };
