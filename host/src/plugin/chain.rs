@@ -239,15 +239,11 @@ impl Run<'_> {
     /// The columns of one plugin for some rows.
     pub(super) fn input(&self, link: &Link, rows: &[u32], added: &AddedColumns<'_>) -> abi::Batch {
         let width = self.chain.projection.width();
-        let columns = link.fields.iter().map(|&column| {
-            let mut out = abi::Column {
-                kinds: Vec::with_capacity(rows.len()),
-                offsets: Vec::with_capacity(rows.len() + 1),
-                data: Vec::with_capacity(rows.len() * TEXT_BYTES),
-            };
-            out.offsets.push(0);
-            for &row in rows {
-                let row = row as usize;
+        let mut columns: Vec<_> = link.fields.iter().map(|_| empty(rows.len())).collect();
+        // Row by row: an event's bytes lie together, those of a column lie far apart.
+        for &row in rows {
+            let row = row as usize;
+            for (out, &column) in columns.iter_mut().zip(&link.fields) {
                 if column < width {
                     out.kinds.push(self.columns.kind(row, column) as u8);
                     self.columns
@@ -259,13 +255,23 @@ impl Run<'_> {
                 }
                 out.offsets.push(number(out.data.len()));
             }
-            out
-        });
+        }
         abi::Batch {
             rows: number(rows.len()),
             now_ms: u64::try_from(self.now_ms).unwrap_or_default(),
-            columns: columns.collect(),
+            columns,
         }
+    }
+}
+
+/// A column with room for so many rows.
+fn empty(rows: usize) -> abi::Column {
+    let mut offsets = Vec::with_capacity(rows + 1);
+    offsets.push(0);
+    abi::Column {
+        kinds: Vec::with_capacity(rows),
+        offsets,
+        data: Vec::with_capacity(rows * TEXT_BYTES),
     }
 }
 
