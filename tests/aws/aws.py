@@ -61,7 +61,7 @@ def publish(endpoint, topic, message):
 
 
 def deploy(endpoint, template, environment):
-    """Deploys the stack; what moto's CloudFormation leaves out of a bucket is set as the template says."""
+    """Deploys the stack; what moto's CloudFormation leaves out of buckets and the table is set as the template says."""
     cloudformation = client("cloudformation", endpoint)
     name = f"sluicegate-{environment}"
     cloudformation.create_stack(
@@ -75,6 +75,8 @@ def deploy(endpoint, template, environment):
     outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
     resources = cloudformation.list_stack_resources(StackName=name)["StackResourceSummaries"]
     s3 = client("s3", endpoint)
+    ttl = {"AttributeName": "expires", "Enabled": True}
+    client("dynamodb", endpoint).update_time_to_live(TableName=outputs["LedgerTableName"], TimeToLiveSpecification=ttl)
     for bucket in (outputs["BucketName"], outputs["StateBucketName"]):
         s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
     filter_rules = [{"Name": "prefix", "Value": "AWSLogs/"}, {"Name": "suffix", "Value": ".json.gz"}]

@@ -21,6 +21,7 @@ use sluicegate::{
 };
 use sluicegate_tests::{
     aws::Aws,
+    host::root,
     ledger::{self, KEEP, sighting},
 };
 
@@ -221,6 +222,9 @@ async fn a_table_that_will_not_do_is_told_of() {
 /// The stack's table is what the ledger needs, and works as one.
 #[tokio::test]
 async fn the_deployed_table_will_do() {
+    let template = std::fs::read_to_string(root().join("deploy/cloudformation.yaml")).unwrap();
+    // moto leaves this out; the harness sets it.
+    assert!(template.contains("TimeToLiveSpecification: {AttributeName: expires, Enabled: true}"));
     let aws = Aws::start().await;
     aws.deploy().await;
     let ledger = dynamodb(&aws, "leanda-ng-cloudtrail-test");
