@@ -82,7 +82,7 @@ impl Points {
     /// About how much memory they take, names of entries that have gone included.
     pub(super) fn bytes(&self) -> usize {
         // Each name lies in a list and in a map.
-        let names = 2 * 48 * (self.events.len() + self.members.len());
+        let names = 64 * self.events.len() + 96 * self.members.len();
         size_of::<Point>() * self.list.capacity() + names + 2 * self.text
     }
 
