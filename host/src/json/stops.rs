@@ -58,17 +58,17 @@ fn stops(block: &[u8; WORD]) -> u64 {
     lanes
         .iter()
         .rev()
-        .fold(0, |bits, lane| bits << 16 | u64::from(lane_stops(lane)))
+        .fold(0, |bits, lane| bits << 16 | lane_stops(lane))
 }
 
+/// One bit a byte.
 #[inline]
-fn lane_stops(lane: &[u8; 16]) -> u16 {
+fn lane_stops(lane: &[u8; 16]) -> u64 {
     let bytes = u8x16::new(*lane);
     let stop = bytes.simd_eq(u8x16::splat(b'"'))
         | bytes.simd_eq(u8x16::splat(b'\\'))
         | bytes.min(u8x16::splat(0x1f)).simd_eq(bytes);
-    // One bit a byte.
-    stop.to_bitmask() as u16
+    stop.to_bitmask().into()
 }
 
 #[cfg(test)]

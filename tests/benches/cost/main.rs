@@ -42,12 +42,11 @@ fn main() {
 /// Nanoseconds that an event spends in each part, over the whole corpus; no number for a part that lacks
 /// what it needs.
 fn measure(parts: &mut Parts, corpus: &Corpus) -> Round {
-    let wanted: Vec<String> = std::env::args().skip(1).collect();
-    let names = wanted.iter().filter(|word| !word.starts_with("--"));
-    let names: Vec<_> = names.collect();
+    let mut wanted: Vec<String> = std::env::args().skip(1).collect();
+    wanted.retain(|word| !word.starts_with("--"));
     Round(PARTS.map(|part| {
-        let named = names.iter().any(|name| **name == format!("{part:?}"));
-        if !parts.has(part) || !(names.is_empty() || named) {
+        let asked = wanted.is_empty() || wanted.contains(&format!("{part:?}"));
+        if !parts.has(part) || !asked {
             return f64::NAN;
         }
         let spent: f64 = corpus
