@@ -168,7 +168,7 @@ pub async fn source(config: &Config) -> anyhow::Result<(Arc<dyn Source>, Trust)>
 pub async fn sinks(config: &Config) -> anyhow::Result<Vec<SinkPlan>> {
     let mut sinks = Vec::new();
     for (name, section) in &config.sinks {
-        let sink = sink(&section.kind)
+        let sink = sink(&section.kind, &section.delivery)
             .await
             .with_context(|| format!("failed to set up sinks.{name}"))?;
         sinks.push(SinkPlan {
@@ -186,11 +186,18 @@ pub async fn sinks(config: &Config) -> anyhow::Result<Vec<SinkPlan>> {
     not(feature = "security-hub"),
     allow(clippy::unused_async, reason = "only this sink waits")
 )]
-async fn sink(kind: &SinkKind) -> anyhow::Result<Arc<dyn Sink>> {
+async fn sink(
+    kind: &SinkKind,
+    delivery: &crate::sink::delivery::Settings,
+) -> anyhow::Result<Arc<dyn Sink>> {
     Ok(match kind {
         #[cfg(feature = "splunk-hec")]
         SinkKind::SplunkHec(settings) => {
-            Arc::new(crate::sink::splunk_hec::SplunkHec::new(settings)?)
+            let settings = crate::sink::splunk_hec::Settings {
+                delivery: delivery.clone(),
+                ..settings.clone()
+            };
+            Arc::new(crate::sink::splunk_hec::SplunkHec::new(&settings)?)
         }
         #[cfg(feature = "datadog-logs")]
         SinkKind::DatadogLogs(settings) => {

@@ -540,6 +540,122 @@ async fn datadog_bounds_are_exact() {
     assert!(server.violations()[before].contains("truncated"));
 }
 
+fn acknowledged(server: &Splunk, seconds: u64) -> SplunkHec {
+    splunk(
+        server,
+        &json!({ "acknowledgement": true, "acknowledgement_timeout_s": seconds }),
+    )
+}
+
+#[tokio::test]
+async fn splunk_events_are_accepted_when_the_indexers_have_them() {
+    let server = Splunk::start().await;
+    server.acknowledge(3, 1);
+    let sink = acknowledged(&server, 20);
+    assert!(sink.check().await.is_ok(), "{:?}", sink.check().await);
+    let asked = server.questions();
+    let one = batch(&sink, &[EVENT]);
+    let begun = std::time::Instant::now();
+    // At once, and all of them keep to the one indexer of three that knows the channel.
+    let all = (0..20).map(|_| sink.send(&one));
+    for result in futures_util::future::join_all(all).await {
+        assert_eq!(decision(result), "accepted");
+    }
+    assert!(begun.elapsed() >= Duration::from_secs(3), "asked too early");
+    assert_eq!(server.questions() - asked, 2, "one question for all");
+    assert_eq!(server.received().len(), 20);
+    assert_eq!(
+        server.violations(),
+        ["code 5: No data"],
+        "of the check alone"
+    );
+}
+
+#[tokio::test]
+async fn splunk_events_without_acknowledgement_are_sent_again() {
+    let server = Splunk::start().await;
+    server.acknowledge(1, 0);
+    let sink = acknowledged(&server, 3);
+    let one = batch(&sink, &[EVENT]);
+    server.lose_acknowledgements(1);
+    let (one_result, other) = tokio::join!(sink.send(&one), sink.send(&one));
+    let mut decisions = [decision(one_result), decision(other)];
+    decisions.sort();
+    assert_eq!(decisions, ["accepted", "unavailable"]);
+    assert_eq!(decision(sink.send(&one).await), "accepted");
+    // What fails for a while is asked again.
+    server.fail_questions_with([503, 429]);
+    let patient = acknowledged(&server, 20);
+    assert_eq!(decision(patient.send(&one).await), "accepted");
+    assert_eq!(server.received().len(), 4);
+    assert_eq!(server.violations(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_number_that_comes_twice_acknowledges_nothing() {
+    let server = Splunk::start().await;
+    server.acknowledge(1, 0);
+    let sink = acknowledged(&server, 20);
+    let one = batch(&sink, &[EVENT]);
+    let again = async {
+        server.wait_for(1).await;
+        server.forget_numbers();
+        sink.send(&one).await
+    };
+    let (first, second) = tokio::join!(sink.send(&one), again);
+    assert_eq!(decision(first), "unavailable");
+    assert_eq!(decision(second), "unavailable");
+    assert_eq!(decision(sink.send(&one).await), "accepted");
+}
+
+#[tokio::test]
+async fn a_refused_question_is_no_acknowledgement() {
+    let server = Splunk::start().await;
+    server.acknowledge(1, 0);
+    let sink = acknowledged(&server, 20);
+    let one = batch(&sink, &[EVENT]);
+    for status in [400, 401, 403, 404] {
+        server.fail_questions_with([status]);
+        assert_eq!(decision(sink.send(&one).await), "misconfigured", "{status}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_without_acknowledgement_is_a_fault_of_the_configuration() {
+    let server = Splunk::start().await;
+    let sink = acknowledged(&server, 20);
+    let error = format!("{:#}", sink.check().await.unwrap_err());
+    assert!(error.contains("code 14"), "{error}");
+    let sent = sink.send(&batch(&sink, &[EVENT])).await;
+    assert_eq!(decision(sent), "misconfigured");
+    let refusal = r#"{"text":"ACK is disabled","code":14}"#;
+    server.fail_with([Fault::Answer(400, refusal.into())]);
+    let Err(SendError::Misconfigured(error)) = sink.send(&batch(&sink, &[EVENT])).await else {
+        panic!("not held");
+    };
+    assert!(format!("{error:#}").contains("switch it on for the token"));
+}
+
+#[tokio::test]
+async fn queues_that_fill_up_ask_for_less_once() {
+    let server = Splunk::start().await;
+    let sink = splunk(&server, &json!({}));
+    for code in [24, 25] {
+        let answer = format!(r#"{{"text":"approaching capacity","code":{code}}}"#);
+        server.fail_with([Fault::Answer(200, answer)]);
+        let sent = sink.send(&batch(&sink, &[EVENT])).await;
+        assert_eq!(decision(sent), "accepted");
+        assert!(sink.wants_less());
+        assert!(!sink.wants_less());
+    }
+    for code in [26, 27] {
+        let answer = format!(r#"{{"text":"at capacity","code":{code}}}"#);
+        server.fail_with([Fault::Answer(429, answer)]);
+        let sent = sink.send(&batch(&sink, &[EVENT])).await;
+        assert_eq!(decision(sent), "throttled");
+    }
+}
+
 #[tokio::test]
 async fn security_hub_keeps_one_finding_an_id_in_its_newest_state() {
     let server = SecurityHub::start().await;

@@ -380,6 +380,7 @@ struct Loader {
 impl Loader {
     fn new(settings: &Settings, shipper: Shipper) -> Self {
         let limits = shipper.sink.limits();
+        let berths = shipper.sink.most_in_hand(settings.concurrency).max(1);
         let (max_events, max_bytes) = (settings.max_events, settings.max_bytes);
         let new_packer = move || Packer::new(limits).aiming_at(max_events, max_bytes);
         Self {
@@ -387,7 +388,7 @@ impl Loader {
             due: None,
             linger: Duration::from_millis(settings.linger_ms),
             shipper: Arc::new(shipper),
-            berths: Arc::new(Semaphore::new(settings.concurrency.max(1))),
+            berths: Arc::new(Semaphore::new(berths)),
             shipments: JoinSet::new(),
             new_packer: Box::new(new_packer),
         }

@@ -205,6 +205,11 @@ pub(crate) fn secret_header(prefix: &str, secret: &Secret) -> anyhow::Result<Hea
     Ok(value)
 }
 
+/// Plain data as JSON.
+pub(crate) fn json_text<T: Serialize + ?Sized>(value: &T) -> String {
+    serde_json::to_string(value).expect("plain data is JSON")
+}
+
 /// How a body is compressed on its way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

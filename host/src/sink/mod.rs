@@ -84,6 +84,18 @@ pub trait Sink: Send + Sync + 'static {
     /// What one request may hold.
     fn limits(&self) -> Limits;
 
+    /// Batches that may be in hand at once, where `concurrency` requests may be in flight. A sink that
+    /// answers only long after its request was taken allows more, and keeps to `concurrency` itself.
+    fn most_in_hand(&self, concurrency: usize) -> usize {
+        concurrency
+    }
+
+    /// Whether the sink has said, since this was last asked, that it should be sent less, although it
+    /// accepted what it was sent.
+    fn wants_less(&self) -> bool {
+        false
+    }
+
     /// Appends one event as this sink wants it. Runs on a CPU worker. On an error nothing of what was
     /// appended is used.
     ///

@@ -1,7 +1,11 @@
 //! Rate limits of one sink: requests a second, and events a second. They make senders wait and never
-//! drop anything.
+//! drop anything. A sink that throttles gets a smaller share of its requests a second for a while.
 
-use std::{num::NonZeroU32, time::Duration};
+use std::{
+    num::NonZeroU32,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use governor::{
     Quota, RateLimiter,
@@ -25,9 +29,50 @@ impl Clock for RuntimeClock {
 
 type Cells = RateLimiter<NotKeyed, InMemoryState, RuntimeClock, NoOpMiddleware<Duration>>;
 
+/// The part of the requests a second that is used: halved when the sink throttles, never below
+/// [`Share::LEAST`], and back at the whole after [`Share::RECOVERY`] at the latest.
+#[derive(Debug)]
+struct Share(Mutex<(f64, Instant)>);
+
+impl Share {
+    const LEAST: f64 = 1.0 / 16.0;
+    /// From nothing to the whole.
+    const RECOVERY: Duration = Duration::from_mins(2);
+    /// Requests that were in flight together are throttled together, which is one reason and not many.
+    const APART: Duration = Duration::from_secs(1);
+
+    fn whole() -> Self {
+        Self(Mutex::new((1.0, Instant::now())))
+    }
+
+    fn now(&self) -> f64 {
+        let (share, since) = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        (share + since.elapsed().as_secs_f64() / Self::RECOVERY.as_secs_f64()).min(1.0)
+    }
+
+    fn halve(&self) {
+        let share = self.now();
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.0 >= 1.0 || state.1.elapsed() >= Self::APART {
+            *state = ((share / 2.0).max(Self::LEAST), Instant::now());
+        }
+    }
+
+    /// What one request costs, in requests at the whole share.
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "between 1 and 16"
+    )]
+    fn cost(&self) -> u32 {
+        (1.0 / self.now()).ceil() as u32
+    }
+}
+
 /// Both limits of one sink.
 #[derive(Debug)]
 pub struct RateLimit {
+    share: Share,
     clock: RuntimeClock,
     requests: Cells,
     events: Option<(Cells, NonZeroU32)>,
@@ -43,6 +88,7 @@ impl RateLimit {
         };
         Self {
             clock,
+            share: Share::whole(),
             requests: cells(requests, burst),
             events: events.map(|events| (cells(events, events), events)),
         }
@@ -58,7 +104,14 @@ impl RateLimit {
                 left -= some.get();
             }
         }
-        self.take(&self.requests, NonZeroU32::MIN).await;
+        for _ in 0..self.share.cost() {
+            self.take(&self.requests, NonZeroU32::MIN).await;
+        }
+    }
+
+    /// The sink throttles, or asks for less: half as many requests a second, which grow back by and by.
+    pub fn slow_down(&self) {
+        self.share.halve();
     }
 
     async fn take(&self, cells: &Cells, count: NonZeroU32) {
@@ -99,6 +152,29 @@ mod tests {
         let limit = limit(1_000, 1_000, Some(100));
         let seconds = seconds_for(&limit, 11, 50).await;
         assert!((4.4..4.7).contains(&seconds), "{seconds}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_throttled_sink_gets_half_as_many_requests_and_more_by_and_by() {
+        let limit = limit(100, 1, None);
+        seconds_for(&limit, 1, 1).await;
+        limit.slow_down();
+        // Throttled together, so still one reason.
+        limit.slow_down();
+        let seconds = seconds_for(&limit, 100, 1).await;
+        assert!((1.9..2.1).contains(&seconds), "{seconds}");
+        for _ in 0..20 {
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            limit.slow_down();
+        }
+        let seconds = seconds_for(&limit, 10, 1).await;
+        assert!((1.3..1.7).contains(&seconds), "{seconds}");
+        tokio::time::sleep(Duration::from_mins(1)).await;
+        let seconds = seconds_for(&limit, 100, 1).await;
+        assert!((1.8..2.1).contains(&seconds), "{seconds}");
+        tokio::time::sleep(Duration::from_mins(1)).await;
+        let seconds = seconds_for(&limit, 100, 1).await;
+        assert!((0.9..1.1).contains(&seconds), "{seconds}");
     }
 
     #[tokio::test(start_paused = true)]

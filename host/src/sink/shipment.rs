@@ -100,8 +100,12 @@ impl Shipper {
                 .keeper
                 .settle(load.batch, Outcome::Failed, Cause::SinkUnavailable);
         };
+        if self.sink.wants_less() {
+            self.rate.slow_down();
+        }
         match sent {
             Err(SendError::Throttled { retry_after }) => {
+                self.rate.slow_down();
                 let error = anyhow::anyhow!("sink is throttling");
                 self.retry(load, &error, retry_after, loads).await;
             }

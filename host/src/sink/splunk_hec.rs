@@ -1,6 +1,13 @@
-//! Splunk's HTTP Event Collector, without indexer acknowledgement: a 200 with code 0 is acceptance.
+//! Splunk's HTTP Event Collector. A 200 with code 0 is acceptance, unless `acknowledgement` asks for the
+//! indexers' own word.
 
-use std::path::PathBuf;
+mod ack;
+
+use std::{
+    path::PathBuf,
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use async_trait::async_trait;
@@ -9,7 +16,9 @@ use reqwest::{
     header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue},
 };
 use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
 
+use self::ack::Sessions;
 use crate::{
     config::Problems,
     effects::EventView,
@@ -73,6 +82,18 @@ pub struct Settings {
     /// Milliseconds that a request may take. Default 60,000; range 100 to 600,000.
     #[serde(default = "default_request_timeout_ms")]
     pub request_timeout_ms: u64,
+    /// Whether events count as accepted only when the indexers have them, for tokens of Splunk Enterprise
+    /// with indexer acknowledgement; Splunk Cloud has none. Default `false`.
+    #[serde(default)]
+    pub acknowledgement: bool,
+    /// Seconds that an acknowledgement may take before the events are sent again, which makes them
+    /// duplicates if they were there. Default 300; range 1 to 3,600.
+    #[serde(default = "default_acknowledgement_timeout_s")]
+    pub acknowledgement_timeout_s: u64,
+}
+
+fn default_acknowledgement_timeout_s() -> u64 {
+    300
 }
 
 fn default_sourcetype() -> String {
@@ -134,7 +155,24 @@ impl Settings {
             self.request_timeout_ms,
             100..=600_000,
         );
+        problems.range(
+            &key("acknowledgement_timeout_s"),
+            self.acknowledgement_timeout_s,
+            1..=3_600,
+        );
     }
+}
+
+/// What is needed to wait for the indexers' word.
+#[derive(Debug)]
+struct Acknowledgement {
+    sessions: Sessions,
+    url: Url,
+    patience: Duration,
+    /// Requests that may be in flight, without those that only wait.
+    posting: Semaphore,
+    /// Batches sent again without knowing whether they were there.
+    doubtful: AtomicU64,
 }
 
 /// A collector.
@@ -147,6 +185,8 @@ pub struct SplunkHec {
     compression: Compression,
     max_bytes: usize,
     envelope: Envelope,
+    acknowledgement: Option<Acknowledgement>,
+    wants_less: AtomicBool,
 }
 
 impl SplunkHec {
@@ -168,6 +208,14 @@ impl SplunkHec {
             compression: settings.compression,
             max_bytes: settings.max_request_bytes.min(MOST_BYTES),
             envelope: Envelope::new(settings),
+            acknowledgement: settings.acknowledgement.then(|| Acknowledgement {
+                sessions: Sessions::new(),
+                url: http::join(&base, "/services/collector/ack"),
+                patience: Duration::from_secs(settings.acknowledgement_timeout_s),
+                posting: Semaphore::new(settings.delivery.concurrency.max(1)),
+                doubtful: AtomicU64::new(0),
+            }),
+            wants_less: AtomicBool::new(false),
         })
     }
 
@@ -176,6 +224,73 @@ impl SplunkHec {
             .post(self.events.clone())
             .header(AUTHORIZATION, self.authorization.clone())
             .header(CONTENT_TYPE, "application/json")
+    }
+
+    /// Reads an answer, and remembers whether it says that queues fill up.
+    fn judge(&self, answer: &Answer, entries: usize) -> Result<Option<u64>, SendError> {
+        let reply = judge(answer, entries)?;
+        if matches!(reply.code, 24 | 25) {
+            self.wants_less.store(true, Ordering::Relaxed);
+        }
+        Ok(reply.ack_id)
+    }
+
+    fn question(&self, how: &Acknowledgement) -> reqwest::RequestBuilder {
+        self.client
+            .post(how.url.clone())
+            .header(AUTHORIZATION, self.authorization.clone())
+            .header(CONTENT_TYPE, "application/json")
+    }
+
+    /// Asks for an acknowledgement that nobody waits for, which a token without them is refused.
+    async fn check_acknowledgement(&self) -> anyhow::Result<()> {
+        let Some(how) = &self.acknowledgement else {
+            return Ok(());
+        };
+        let request = self.question(how).body("{\"acks\":[0]}");
+        let answer = how.sessions.current().exchange(request).await?;
+        if let Some(reply) = answer.json::<Reply>() {
+            anyhow::bail!("code {}: {}", reply.code, meaning(reply.code));
+        }
+        anyhow::ensure!(answer.is_success(), answer.error());
+        Ok(())
+    }
+
+    /// Sends a request and waits until the indexers have its events.
+    async fn send_acknowledged(
+        &self,
+        request: reqwest::RequestBuilder,
+        entries: usize,
+        how: &Acknowledgement,
+    ) -> Result<(), SendError> {
+        let posting = how.posting.acquire().await.expect("never closed");
+        let session = how.sessions.current();
+        let answer = session.exchange(request).await;
+        drop(posting);
+        // A request without a whole answer may have taken a number that is not known here.
+        let answer = answer.inspect_err(|_| how.sessions.leave(&session))?;
+        if answer.status >= 500 {
+            how.sessions.leave(&session);
+        }
+        let id = self.judge(&answer, entries)?.ok_or_else(|| {
+            SendError::Misconfigured(anyhow::anyhow!(
+                "the collector will not acknowledge what it took: switch indexer acknowledgement on for the token, or `acknowledgement` off"
+            ))
+        })?;
+        let question = self.question(how);
+        let question = move || question.try_clone().expect("it has no body yet");
+        let verdict = session.acknowledged(id, how.patience, question).await;
+        if let Err(error) = &verdict {
+            how.sessions.leave(&session);
+            let batches = how.doubtful.fetch_add(1, Ordering::Relaxed) + 1;
+            let error = crate::text::shown(&format!("{error:#}"));
+            tracing::warn!(
+                batches,
+                error,
+                "batch not acknowledged; it may arrive twice"
+            );
+        }
+        verdict
     }
 }
 
@@ -189,6 +304,17 @@ impl Sink for SplunkHec {
             frame_bytes: 0,
             separator_bytes: 0,
         }
+    }
+
+    fn most_in_hand(&self, concurrency: usize) -> usize {
+        match self.acknowledgement {
+            Some(_) => ack::WINDOW.max(concurrency),
+            None => concurrency,
+        }
+    }
+
+    fn wants_less(&self) -> bool {
+        self.wants_less.swap(false, Ordering::Relaxed)
     }
 
     fn encode_event(&self, event: &EventView<'_>, out: &mut Vec<u8>) -> Result<(), Unencodable> {
@@ -210,7 +336,13 @@ impl Sink for SplunkHec {
             .compression
             .apply(self.post(), batch.body(b"", b"", b""))
             .await?;
-        judge(&http::exchange(request).await?, batch.len())
+        match &self.acknowledgement {
+            Some(how) => self.send_acknowledged(request, batch.len(), how).await?,
+            None => {
+                self.judge(&http::exchange(request).await?, batch.len())?;
+            }
+        }
+        Ok(Vec::new())
     }
 
     /// Health first, then an empty request: the answer "no data" comes only after the token was
@@ -220,9 +352,16 @@ impl Sink for SplunkHec {
         if health.status == 503 {
             anyhow::bail!("the collector is not healthy: {}", health.text());
         }
-        let answer = http::exchange(self.post().body("")).await?;
+        let request = self.post().body("");
+        let answer = match &self.acknowledgement {
+            Some(how) => how.sessions.current().exchange(request).await?,
+            None => http::exchange(request).await?,
+        };
         match answer.json::<Reply>().map(|reply| reply.code) {
-            Some(5) => Ok(format!("{} takes the token", self.events)),
+            Some(5) => {
+                self.check_acknowledgement().await?;
+                Ok(format!("{} takes the token", self.events))
+            }
             Some(code) => anyhow::bail!(
                 "the collector answered {} with code {code}: {}",
                 answer.status,
@@ -340,11 +479,14 @@ struct Reply {
     /// Position of the event at fault, from 0.
     #[serde(default, rename = "invalid-event-number")]
     invalid_event_number: Option<usize>,
+    /// The number under which to ask for the acknowledgement; the first of a channel is 0.
+    #[serde(default, rename = "ackId")]
+    ack_id: Option<u64>,
 }
 
 /// The retry decision for an answer to `entries` events. The words of a refusal are those of
 /// [`meaning`], not the server's, which might repeat what it was sent.
-fn judge(answer: &Answer, entries: usize) -> Result<Vec<Refused>, SendError> {
+fn judge(answer: &Answer, entries: usize) -> Result<Reply, SendError> {
     let Some(reply) = answer.json::<Reply>() else {
         return Err(unspoken(answer));
     };
@@ -366,7 +508,7 @@ fn judge(answer: &Answer, entries: usize) -> Result<Vec<Refused>, SendError> {
         },
         // 0; 24 and 25, which say that queues fill up while what was sent is accepted; and codes of later
         // versions, whose status says what to do.
-        _ if answer.is_success() => Ok(Vec::new()),
+        _ if answer.is_success() => Ok(reply),
         _ if answer.status == 400 => Err(SendError::Refused {
             status: 400,
             reason: reason(),
@@ -401,11 +543,11 @@ fn meaning(code: u16) -> &'static str {
         "incorrect index: allow it for the token, or change `index`",
         "internal server error",
         "the server is busy",
-        "a data channel is missing: the token has indexer acknowledgement switched on, switch it off",
+        "a data channel is missing: the token has indexer acknowledgement switched on: switch it off, or `acknowledgement` on",
         "invalid data channel",
         "the event field is missing",
         "the event field is blank",
-        "indexer acknowledgement is disabled",
+        "indexer acknowledgement is disabled: switch it on for the token, or `acknowledgement` off",
         "an error in the indexed fields",
         "authorization by query string is not enabled",
         "healthy: this is the answer of the health address, not of the one for events",
@@ -489,7 +631,7 @@ mod tests {
     /// What is done, in a word.
     fn decision(status: u16, body: &str) -> String {
         match judge(&answer(status, body), 10) {
-            Ok(refused) => format!("accepted {}", refused.len()),
+            Ok(_) => "accepted 0".into(),
             Err(SendError::Throttled { .. }) => "throttled".into(),
             Err(SendError::Unavailable(_)) => "unavailable".into(),
             Err(SendError::TooLarge) => "too large".into(),

@@ -1,13 +1,24 @@
 //! Splunk's HTTP Event Collector.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{
+    Mutex,
+    atomic::{AtomicBool, AtomicUsize, Ordering},
+};
 
-use axum::{http::Method, response::Response};
+use axum::{
+    http::{HeaderValue, Method, header::SET_COOKIE},
+    response::Response,
+};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Fault, Request, Running, Serve, Shared, json, page};
+use super::{
+    Fault, Request, Running, Serve, Shared,
+    hec_ack::{Acknowledgements, is_guid},
+    json, locked, page,
+};
 
+const CHANNEL: &str = "x-splunk-request-channel";
 const TOKEN: &str = "11111111-2222-4333-8444-555555555555";
 
 /// One accepted event, each part as the JSON text that arrived.
@@ -40,6 +51,7 @@ pub struct Collector {
     wants_channel: AtomicBool,
     keeps_before_invalid: AtomicBool,
     token_enabled: AtomicBool,
+    acknowledgements: Mutex<Option<Acknowledgements>>,
 }
 
 impl Splunk {
@@ -53,6 +65,7 @@ impl Splunk {
             wants_channel: AtomicBool::new(false),
             keeps_before_invalid: AtomicBool::new(false),
             token_enabled: AtomicBool::new(true),
+            acknowledgements: Mutex::default(),
         })
         .await
     }
@@ -71,6 +84,44 @@ impl Splunk {
     /// Behaves like a token with indexer acknowledgement: requests need a channel.
     pub fn want_channel(&self) {
         self.server.wants_channel.store(true, Ordering::SeqCst);
+    }
+
+    /// Acknowledges what it indexes, each request after so many questions about it, on so many indexers
+    /// behind a load balancer with sticky cookies.
+    pub fn acknowledge(&self, indexers: usize, questions: u32) {
+        self.want_channel();
+        *locked(&self.server.acknowledgements) = Some(Acknowledgements::new(indexers, questions));
+    }
+
+    fn acknowledging(&self, tell: impl FnOnce(&mut Acknowledgements)) {
+        tell(
+            locked(&self.server.acknowledgements)
+                .as_mut()
+                .expect("after `acknowledge`"),
+        );
+    }
+
+    /// Never acknowledges the next so many requests.
+    pub fn lose_acknowledgements(&self, count: usize) {
+        self.acknowledging(|how| how.lost = count);
+    }
+
+    /// Numbers the requests from 0 again, like an indexer that was restarted.
+    pub fn forget_numbers(&self) {
+        self.acknowledging(|how| how.forgetful = true);
+    }
+
+    /// Answers the next questions for acknowledgements with these statuses.
+    pub fn fail_questions_with(&self, statuses: impl IntoIterator<Item = u16>) {
+        self.acknowledging(|how| how.faults.extend(statuses));
+    }
+
+    /// Questions for acknowledgements that were asked.
+    #[must_use]
+    pub fn questions(&self) -> usize {
+        let mut asked = 0;
+        self.acknowledging(|how| asked = how.asked);
+        asked
     }
 
     /// Indexes the events before an invalid one, as the real one may.
@@ -166,6 +217,26 @@ impl Serve for Collector {
                 page(405, "Method Not Allowed")
             };
         }
+        let route = locked(&self.acknowledgements)
+            .as_mut()
+            .map(|how| how.route(&request));
+        let node = route.as_ref().map(|(node, _)| *node);
+        let mut response = if path == "/services/collector/ack" {
+            self.acks(&request, node)
+        } else {
+            self.events(&request, node).await
+        };
+        if let Some((_, cookie)) = route {
+            let cookie = HeaderValue::from_str(&cookie).expect("digits and names");
+            response.headers_mut().append(SET_COOKIE, cookie);
+        }
+        response
+    }
+}
+
+impl Collector {
+    async fn events(&self, request: &Request, node: Option<usize>) -> Response {
+        let path = request.uri.path();
         let fault = self.shared.next_fault();
         if let Some(answer) = request.play(&fault).await {
             return answer;
@@ -181,9 +252,18 @@ impl Serve for Collector {
             self.shared.violation(format!("method {}", request.method));
             return page(405, "Method Not Allowed");
         }
-        match self.accept(&request, &fault) {
-            Ok(()) if fault == Fault::ResetAfter => request.connection.reset(),
-            Ok(()) => json(200, &serde_json::json!({ "text": "Success", "code": 0 })),
+        match self.accept(request, &fault) {
+            Ok(()) => {
+                let mut body = serde_json::json!({ "text": "Success", "code": 0 });
+                if let Some((how, node)) = locked(&self.acknowledgements).as_mut().zip(node) {
+                    let channel = request.header(CHANNEL).unwrap_or_default();
+                    body["ackId"] = how.take(node, channel).into();
+                }
+                if fault == Fault::ResetAfter {
+                    return request.connection.reset();
+                }
+                json(200, &body)
+            }
             Err(Rejection::Spoken(refusal)) => {
                 if !matches!(fault, Fault::InvalidEvent(_)) {
                     self.shared
@@ -194,9 +274,35 @@ impl Serve for Collector {
             Err(Rejection::Page(status, text)) => page(status, text),
         }
     }
-}
 
-impl Collector {
+    /// Questions for acknowledgements.
+    fn acks(&self, request: &Request, node: Option<usize>) -> Response {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Question {
+            acks: Vec<usize>,
+        }
+        if let Err(refusal) = self.authorize(request) {
+            self.shared
+                .violation(format!("a question: code {}", refusal.code));
+            return refusal.response();
+        }
+        let mut acknowledgements = locked(&self.acknowledgements);
+        let Some((how, node)) = acknowledgements.as_mut().zip(node) else {
+            return Refusal::new(400, 14, "ACK is disabled").response();
+        };
+        if let Some(status) = how.faults.pop_front() {
+            return page(status, "the server fails on command");
+        }
+        let Ok(question) = serde_json::from_slice::<Question>(&request.body) else {
+            self.shared.violation("a question that is none");
+            return Refusal::new(400, 6, "Invalid data format").response();
+        };
+        let channel = request.header(CHANNEL).unwrap_or_default();
+        let acks = how.answer(node, channel, &question.acks);
+        json(200, &serde_json::json!({ "acks": acks }))
+    }
+
     fn accept(&self, request: &Request, fault: &Fault) -> Result<(), Rejection> {
         self.authorize(request).map_err(Rejection::Spoken)?;
         if !request.is_json() {
@@ -269,10 +375,14 @@ impl Collector {
         if !self.token_enabled.load(Ordering::SeqCst) {
             return Err(Refusal::new(403, 1, "Token disabled"));
         }
-        if self.wants_channel.load(Ordering::SeqCst)
-            && request.header("x-splunk-request-channel").is_none()
-        {
+        if self.wants_channel.load(Ordering::SeqCst) && request.header(CHANNEL).is_none() {
             return Err(Refusal::new(400, 10, "Data channel is missing"));
+        }
+        if request
+            .header(CHANNEL)
+            .is_some_and(|channel| !is_guid(channel))
+        {
+            return Err(Refusal::new(400, 11, "Invalid data channel"));
         }
         Ok(())
     }

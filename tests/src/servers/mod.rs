@@ -14,6 +14,7 @@
 
 mod datadog;
 mod hec;
+mod hec_ack;
 mod security_hub;
 
 use std::{
