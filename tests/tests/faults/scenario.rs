@@ -69,7 +69,7 @@ fn calm(name: impl Into<String>) -> Scenario {
         traps: 0,
         same_ids: false,
         finds: false,
-        visibility_s: 5,
+        visibility_s: 10,
         steps: Vec::new(),
         duplicates: 0,
         may_bury: false,
@@ -177,14 +177,13 @@ fn killed() -> Vec<Scenario> {
 }
 
 fn others() -> Vec<Scenario> {
-    let mut visibility = calm("visibility timeout of 2 s, work of 10 s");
-    visibility.visibility_s = 2;
+    let mut visibility = calm("visibility timeout of 10 s (the least that is taken), work of 30 s");
     visibility.steps = vec![
         (
             0,
             Action::FailShare(Peer::Splunk, 1.0, vec![Fault::Status(503)]),
         ),
-        (10_000, Action::Heal(Peer::Splunk)),
+        (30_000, Action::Heal(Peer::Splunk)),
     ];
     let mut again = calm("every object announced three times");
     again.steps = vec![(0, Action::AnnounceAgain), (500, Action::AnnounceAgain)];
