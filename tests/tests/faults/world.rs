@@ -209,6 +209,20 @@ impl World {
         indices.map(|index| format!("{id}.{index}")).collect()
     }
 
+    /// How many findings are dead letters, and not at the hub.
+    pub(crate) fn dead_findings(&self, letters: &[DeadLetter]) -> usize {
+        let held = self.hub.findings();
+        let ids: BTreeSet<_> = letters
+            .iter()
+            .filter_map(|letter| match &letter.subject {
+                Subject::Finding { id } => Some(id),
+                _ => None,
+            })
+            .filter(|id| !held.keys().any(|key| key.ends_with(id.as_str())))
+            .collect();
+        ids.len()
+    }
+
     /// The configuration of one host.
     pub(crate) fn program(&self, aws: &Aws, scenario: &Scenario, table: Option<&str>) -> Program {
         let program = Program::new(|folder| self.configuration(scenario, folder));
