@@ -14,7 +14,7 @@ PYTHON_GUESTS := guests/attack-tools-python=attack_tools=plugins/examples-python
 PYTHON_SOURCES := $(shell find plugins/sdk-python plugins/examples-python tests/guests-python -name '*.py' 2>/dev/null) wit/plugin.wit
 GUEST_SOURCES := $(shell find wit plugins tests/guests -name '*.rs' -o -name '*.wit' -o -name Cargo.toml 2>/dev/null) Cargo.toml Cargo.lock
 
-.PHONY: help setup plugins guests build demo test check fmt clippy doc deny typos bench image fuzz nightly clean
+.PHONY: help setup plugins guests build demo test check fmt clippy doc deny typos bench image fuzz faults nightly clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/\1\t\2/' | expand -t 12
@@ -122,6 +122,10 @@ image: $(STAMPS)/plugins ## Build the container image
 
 fuzz: | $(STAMPS)/rust ## Fuzz everything that reads outside bytes, FUZZ_SECONDS each
 	fuzz/run.sh $(or $(FUZZ_SECONDS),60)
+
+faults: $(STAMPS)/plugins $(STAMPS)/guests $(STAMPS)/venv ## Run every scenario of faults and write docs/reliability.md
+	cargo build --locked --bin sluicegate
+	cargo test --locked -p sluicegate-tests --test faults -- --ignored --nocapture
 
 nightly: setup check test ## Everything: checks, all tests, the long ones, benchmarks, image
 	cargo test --locked -p sluicegate-tests -- --ignored
