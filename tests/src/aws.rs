@@ -78,6 +78,27 @@ impl Aws {
         .expect("moto must start; `make venv` installs it")
     }
 
+    /// Starts moto so that it answers one request after the other: it looks at the condition of a write and
+    /// writes without a lock between, so that two writes at once may both find it true.
+    ///
+    /// # Panics
+    /// When it does not answer; says how to install it.
+    pub async fn start_in_turn() -> Self {
+        const IN_TURN: &str = "
+import sys, moto.server
+serve = moto.server.run_simple
+moto.server.run_simple = lambda *args, **options: serve(*args, **{**options, 'threaded': False})
+moto.server.main(sys.argv[1:])
+";
+        Self::try_start("moto", |port| {
+            let mut command = Command::new(tool("python"));
+            command.args(["-c", IN_TURN, "-H", "127.0.0.1", "-p", &port.to_string()]);
+            command
+        })
+        .await
+        .expect("moto must start; `make venv` installs it")
+    }
+
     /// Starts ministack.
     ///
     /// # Panics

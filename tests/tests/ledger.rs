@@ -64,7 +64,7 @@ async fn keeps_the_contract(aws: Aws) {
 
 #[tokio::test]
 async fn dynamodb_keeps_the_contract_in_moto() {
-    keeps_the_contract(Aws::start().await).await;
+    keeps_the_contract(Aws::start_in_turn().await).await;
 }
 
 #[tokio::test]

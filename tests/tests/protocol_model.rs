@@ -285,7 +285,6 @@ fn search(mistake: Mistake) -> Result<Vec<State>, Vec<Step>> {
 #[test]
 fn no_interleaving_deletes_a_message_whose_events_are_not_safe() {
     let states = search(Mistake::None).unwrap();
-    println!("{} states", states.len());
     assert!(states.len() > 10_000, "{}", states.len());
     assert!(states.iter().any(State::finished));
 }
