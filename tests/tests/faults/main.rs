@@ -16,7 +16,7 @@ use sluicegate_tests::{aws::Aws, host::root};
 use crate::{report::Row, scenario::Scenario};
 
 /// Scenarios wait more than they work.
-const AT_ONCE: usize = 16;
+const AT_ONCE: usize = 12;
 
 async fn run_all(scenarios: Vec<Scenario>) -> Vec<Row> {
     let aws = Aws::start().await;

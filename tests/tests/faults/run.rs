@@ -21,7 +21,6 @@ pub(crate) async fn run(aws: &Aws, name: &str, scenario: &Scenario) -> Row {
         aws.ledger_table(table).await;
     }
     // Faults that are there from the start come before the first request.
-    let began = Instant::now();
     let mut hosts: Vec<Process> = Vec::new();
     let mut steps = scenario.steps.iter().peekable();
     let mut peak = 0;
@@ -38,9 +37,13 @@ pub(crate) async fn run(aws: &Aws, name: &str, scenario: &Scenario) -> Row {
     {
         hosts[0].fill_disk(true);
     }
+    // Starting takes its time on a busy machine: the clock of the faults begins with the work.
+    hosts[0].forwards().await;
+    let began = Instant::now();
     for (at, action) in steps {
         let due = Duration::from_millis(*at);
         while began.elapsed() < due {
+            hosts.iter_mut().for_each(Process::revive);
             peak = peak.max(peak_memory_kb(&hosts));
             let left = due.saturating_sub(began.elapsed());
             tokio::time::sleep(left.min(Duration::from_millis(200))).await;
@@ -50,6 +53,7 @@ pub(crate) async fn run(aws: &Aws, name: &str, scenario: &Scenario) -> Row {
     let healed = Instant::now();
     let mut settled = false;
     while healed.elapsed() < PATIENCE && !settled {
+        hosts.iter_mut().for_each(Process::revive);
         tokio::time::sleep(Duration::from_millis(300)).await;
         peak = peak.max(peak_memory_kb(&hosts));
         settled = is_settled(aws, &world, &hosts).await;

@@ -108,7 +108,7 @@ fn failing_sinks() -> Vec<Scenario> {
     all
 }
 
-/// Bad weather of three seconds on every link.
+/// Bad weather on every link, until three seconds after work began.
 fn bad_weather() -> Vec<Scenario> {
     let weathers = [
         ("300 ms late", Weather::Delay(300)),
@@ -127,8 +127,10 @@ fn bad_weather() -> Vec<Scenario> {
                 || peer == Peer::Aws && weather == Weather::CutAfter(700);
             // An answer that is lost is a request that is sent again, at most every 500 ms.
             row.duplicates = 20 * row.put();
+            // A host that starts asks AWS; sinks are asked only afterwards.
+            let start = u64::from(peer == Peer::Aws);
             row.steps = vec![
-                (0, Action::Turn(peer, weather)),
+                (start, Action::Turn(peer, weather)),
                 (3000, Action::Turn(peer, Weather::Clear)),
             ];
             all.push(row);
@@ -141,21 +143,26 @@ fn bad_weather() -> Vec<Scenario> {
 fn kills(seed: u64, count: usize, host: usize, from: u64, to: u64) -> Vec<(u64, Action)> {
     let mut dice = fastrand::Rng::with_seed(seed);
     let mut at = 0;
-    let steps = (0..count).map(|_| {
+    // Sinks that answer late keep work in flight for the kills to hit.
+    let mut steps = vec![
+        (0, Action::Turn(Peer::Splunk, Weather::Delay(200))),
+        (0, Action::Turn(Peer::Datadog, Weather::Delay(400))),
+    ];
+    steps.extend((0..count).map(|_| {
         at += dice.u64(from..to);
         (at, Action::Kill(host))
-    });
-    steps.collect()
+    }));
+    steps
 }
 
 fn killed() -> Vec<Scenario> {
     let mut fifty = calm("kill -9 at fifty random instants");
     fifty.objects = 60;
-    fifty.steps = kills(1, 50, 0, 150, 1500);
+    fifty.steps = kills(1, 50, 0, 300, 2500);
     fifty.duplicates = 50 * 10 * fifty.events * 2;
     let mut three = calm("kill -9 at three random instants");
     three.objects = 30;
-    three.steps = kills(2, 3, 0, 300, 1500);
+    three.steps = kills(2, 3, 0, 300, 2500);
     three.duplicates = 3 * 30 * three.events * 2;
     three.short = true;
     let mut terms = calm("SIGTERM five times");

@@ -340,6 +340,24 @@ impl Process {
         self.child = spawn(&self.program, self.full);
     }
 
+    /// Starts it again if it has ended by itself, as a service manager does.
+    pub(crate) fn revive(&mut self) {
+        if self.child.try_wait().unwrap().is_some() {
+            self.child = spawn(&self.program, self.full);
+        }
+    }
+
+    /// Waits, half a minute at the most, until it says that it forwards.
+    pub(crate) async fn forwards(&self) {
+        for _ in 0..600 {
+            let said = std::fs::read_to_string(self.program.folder().join("log"));
+            if said.is_ok_and(|said| said.contains("\"message\":\"forwarding\"")) {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    }
+
     pub(crate) fn fill_disk(&mut self, full: bool) {
         self.full = full;
         self.kill();
