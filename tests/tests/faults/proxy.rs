@@ -89,13 +89,11 @@ async fn pass(
         let mut bytes = &piece[..read];
         let now = *weather.borrow();
         match now {
-            Weather::Clear => {}
             Weather::Delay(ms) => tokio::time::sleep(Duration::from_millis(ms)).await,
             Weather::CutAfter(limit) if passed + read > limit => {
                 let _ = to.write_all(&bytes[..limit.saturating_sub(passed)]).await;
                 return Err(());
             }
-            Weather::CutAfter(_) => {}
             Weather::Throttle(per_second) => {
                 let step = (per_second / 10).max(1);
                 while bytes.len() > step && *weather.borrow() == now {
@@ -105,7 +103,7 @@ async fn pass(
                 }
             }
             Weather::HalfClose if answers => return to.shutdown().await.map_err(drop),
-            Weather::HalfClose => {}
+            Weather::Clear | Weather::CutAfter(_) | Weather::HalfClose => {}
             Weather::Refuse => return Err(()),
         }
         to.write_all(bytes).await.map_err(drop)?;

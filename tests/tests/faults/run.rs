@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Longest wait, after the last fault, until everything has arrived.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 pub(crate) async fn run(aws: &Aws, name: &str, scenario: &Scenario) -> Row {
     let world = World::new(aws, name, scenario).await;

@@ -36,6 +36,10 @@ pub(crate) enum Action {
 }
 
 #[derive(Clone, Debug)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is a property of its own of a scenario, told by its name"
+)]
 pub(crate) struct Scenario {
     pub(crate) name: String,
     pub(crate) hosts: usize,

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
+    fmt::Write as _,
     fs::File,
     path::Path,
     process::{Child, Command, Stdio},
@@ -92,7 +93,7 @@ impl World {
                 )
             })
             .collect();
-        let body = gzip(&format!("{{\"Records\":[{}]}}", events.join(",")));
+        let body = gzip(format!("{{\"Records\":[{}]}}", events.join(",")));
         let version = aws.put_object(&self.wired.bucket, &key, body).await;
         let version = version.expect("the bucket has versions");
         let id = ObjectId::of(&self.wired.bucket, &key, &version);
@@ -151,8 +152,9 @@ impl World {
     pub(crate) fn held(&self, scenario: &Scenario) -> Vec<(&'static str, HashMap<String, usize>)> {
         let count = |ids: Vec<String>| {
             let mut counts = HashMap::new();
-            ids.into_iter()
-                .for_each(|id| *counts.entry(id).or_default() += 1);
+            for id in ids {
+                *counts.entry(id).or_default() += 1;
+            }
             counts
         };
         let splunk = self.splunk.received();
@@ -287,20 +289,24 @@ delivery = {{ {delivery} }}
         let dist = root().join("dist").canonicalize().unwrap();
         let dist = dist.display();
         if scenario.finds {
-            text += &format!(
+            write!(
+                text,
                 "[sinks.hub]\ntype = \"security_hub\"\nregion = \"{}\"\naccount_id = \"{}\"\nendpoint_url = \"{}\"\n\
                  request_timeout_ms = 1500\ndelivery = {{ {delivery} }}\n\
                  [plugins.detect-cloudtrail]\npath = \"{dist}/plugins/detect-cloudtrail.wasm\"\nlimits.start_ms = 20000\n",
                 self.hub.region(),
                 self.hub.account(),
                 self.proxy(Peer::SecurityHub).url(),
-            );
+            )
+            .unwrap();
         }
         if scenario.traps > 0 {
-            text += &format!(
+            write!(
+                text,
                 "[plugins.hostile-redact]\npath = \"{dist}/guests/hostile-redact.wasm\"\nlimits.start_ms = 20000\n\
                  configuration = {{ when = \"poison\", do = {{ evil = \"trap\" }} }}\n",
-            );
+            )
+            .unwrap();
         }
         text
     }
