@@ -118,12 +118,9 @@ impl Columns {
     /// The column text of a field of a row: of a string the unescaped text, of anything else the JSON.
     #[must_use]
     pub fn text<'a>(&'a self, batch: &'a EventBatch, row: usize, column: usize) -> Cow<'a, [u8]> {
-        let cell = &self.cells[row * self.width + column];
-        let json = self.json(batch, row, column);
-        match cell.kind {
-            Kind::String if cell.escaped => json::unescape(inside(json)),
-            Kind::String => Cow::Borrowed(inside(json)),
-            _ => Cow::Borrowed(json),
+        match self.written(batch, row, column) {
+            (text, true) => json::unescape(text),
+            (text, false) => Cow::Borrowed(text),
         }
     }
 
@@ -135,12 +132,20 @@ impl Columns {
         column: usize,
         out: &mut Vec<u8>,
     ) {
+        match self.written(batch, row, column) {
+            (text, true) => json::unescape_into(text, out),
+            (text, false) => out.extend_from_slice(text),
+        }
+    }
+
+    /// A field's text as it is written, a string without its quotes; and whether it holds escapes.
+    #[inline]
+    fn written<'a>(&'a self, batch: &'a EventBatch, row: usize, column: usize) -> (&'a [u8], bool) {
         let cell = &self.cells[row * self.width + column];
         let json = self.json(batch, row, column);
         match cell.kind {
-            Kind::String if cell.escaped => json::unescape_into(inside(json), out),
-            Kind::String => out.extend_from_slice(inside(json)),
-            _ => out.extend_from_slice(json),
+            Kind::String => (inside(json), cell.escaped),
+            _ => (json, false),
         }
     }
 

@@ -53,7 +53,7 @@ async fn nothing_is_lost_in_the_short_set() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "takes a quarter of an hour; `make faults` runs it"]
+#[ignore = "takes minutes; `make faults` runs it"]
 async fn nothing_is_lost_in_any_scenario() {
     let only = std::env::var("FAULTS_ONLY").unwrap_or_default();
     let all: Vec<_> = scenario::table()
