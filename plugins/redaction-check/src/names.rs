@@ -221,11 +221,15 @@ pub(crate) fn is_pair_value(name: &[u8]) -> bool {
         "data",
         "tagvalue",
     ];
-    // Nearly every member of every event that is walked is asked.
-    matches!(
-        name.first().map(|byte| byte | 32),
-        Some(b'v' | b'p' | b'd' | b's' | b'c' | b't')
-    ) && is_one_of(name, &NAMES)
+    is_one_of(name, &NAMES)
+}
+
+/// Whether a member of this name may say something of the others in its object: that it is what they are
+/// about, or what kind of value it is. Of most names it is not so.
+pub(crate) fn is_pair_part(name: &[u8]) -> bool {
+    let first = name.first().map(|byte| byte | 32);
+    matches!(first, Some(b'v' | b'p' | b'd' | b's' | b'c' | b't'))
+        && (name == b"type" || is_pair_value(name))
 }
 
 fn is_one_of(name: &[u8], names: &[&str]) -> bool {

@@ -353,6 +353,11 @@ impl<'a> Known<'a> {
             .map(|place| place.detector)
     }
 
+    /// Whether no path has to be compared.
+    pub(crate) fn has_no_places(self) -> bool {
+        self.places.is_empty()
+    }
+
     /// Whether nothing is known of what lies below here.
     pub(crate) fn is_idle(self, trail: u32) -> bool {
         self.places.is_empty() && self.members.is_idle(trail)

@@ -236,7 +236,8 @@ fn is_hit(json: &[u8], values: &mut Values<'_>, at: usize, clue: Clue) -> bool {
         Clue::Percent => percent(json, at).is_some(),
         Clue::Digits => values.at(at, clue).is_some(),
         Clue::Anchor => match json[at..] {
-            [b'A', b'K' | b'S', b'I', ..] => !is_alone(json, at, 20),
+            // What an escape or a percent sign before it would change is a hit of that.
+            [b'A', b'K' | b'S', b'I', ..] => values::is_key_id(json, at) && !is_alone(json, at, 20),
             _ if values::is_part_of_name(json, at) => {
                 values.is_exhausted()
                     || values::telling_word(json, at).is_some_and(|(start, end)| {

@@ -56,7 +56,7 @@ impl<'a> Values<'a> {
         let from_one_before = one_before.map_or(&[][..], |start| &self.text[start..]);
         match rest {
             [b'e', b'y', b'J', ..] if fresh(at) && self.is_jwt(at) => Some(Detector::Jwt),
-            [b'A', b'K' | b'S', b'I', ..] if fresh(at) && tokens::is_access_key_id(rest) => {
+            [b'A', b'K' | b'S', b'I', ..] if is_key_id(self.text, at) => {
                 self.has_secret_key().then_some(Detector::AwsSecretKey)
             }
             [b'Q' | b'w', b'o', b'G' | b'J', ..] => {
@@ -133,6 +133,12 @@ impl<'a> Values<'a> {
             && token.len() >= 16
             && token.iter().any(u8::is_ascii_digit)
     }
+}
+
+/// Whether an access key's identifier starts at this position.
+pub(crate) fn is_key_id(text: &[u8], at: usize) -> bool {
+    let fresh = at == 0 || !text[at - 1].is_ascii_alphanumeric();
+    fresh && tokens::is_access_key_id(&text[at..])
 }
 
 /// Length of the run of such bytes at the start.

@@ -263,9 +263,14 @@ impl<'a> Walk<'a, '_> {
             trail,
             listed: listed.or(inherited),
         };
-        self.path.push(Step::Name(name));
         if self.peek() == Some(b'"') {
             let span = self.leaf(below)?;
+            // Nearly every member of every event that is walked ends here. An escaped name has a hit.
+            let is_plain = !span.has_hit && below.listed.is_none();
+            if is_plain && self.wanted.known.has_no_places() && !names::is_pair_part(name) {
+                return Ok(());
+            }
+            self.path.push(Step::Name(name));
             let raw = &self.text[span.start..span.end];
             if span.has_hit && names::is_pair_name(&unescape(name)) {
                 pair.is_secret |= names::is_secret(&unescape(raw));
@@ -279,6 +284,7 @@ impl<'a> Walk<'a, '_> {
                 self.show(span, below.listed, &Pair::default())?;
             }
         } else {
+            self.path.push(Step::Name(name));
             self.value(below)?;
         }
         self.path.pop();
