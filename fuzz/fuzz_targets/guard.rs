@@ -3,7 +3,7 @@
 
 #![no_main]
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use libfuzzer_sys::fuzz_target;
 use sluicegate::{
@@ -12,15 +12,21 @@ use sluicegate::{
     sink::Entry,
 };
 
+/// Made once: the automata of a guard cost more than most inputs.
+static GUARDS: LazyLock<[Guard; 3]> = LazyLock::new(|| {
+    [Mode::Count, Mode::DeadLetter, Mode::Mask]
+        .map(|mode| Guard::new(mode, Arc::new(Masker::default())))
+});
+static FINDER: LazyLock<Finder> = LazyLock::new(Finder::default);
+
 /// What is left of one entry.
-fn inspected(mode: Mode, text: &[u8]) -> (Option<Vec<u8>>, usize) {
+fn inspected(guard: &Guard, text: &[u8]) -> (Option<Vec<u8>>, usize) {
     let mut data = text.to_vec();
     let mut entries = vec![Entry {
         start: 0,
         end: u32::try_from(text.len()).expect("input is short"),
         index: 7,
     }];
-    let guard = Guard::new(mode, Arc::new(Masker::default()));
     let caught = guard.inspect(&mut data, &mut entries);
     assert!(caught.iter().all(|caught| caught.index == 7));
     let left = entries.first().map(|entry| data[entry.range()].to_vec());
@@ -28,18 +34,19 @@ fn inspected(mode: Mode, text: &[u8]) -> (Option<Vec<u8>>, usize) {
 }
 
 fn look(text: &[u8]) {
-    let finder = Finder::default();
+    let finder = &*FINDER;
+    let [count, dead_letter, mask] = &*GUARDS;
     let hits = finder.find(text);
     for pair in hits.windows(2) {
         assert!(pair[0].range.end <= pair[1].range.start);
     }
     assert!(hits.iter().all(|hit| !hit.range.is_empty() && hit.range.end <= text.len()));
 
-    let (left, caught) = inspected(Mode::Count, text);
+    let (left, caught) = inspected(count, text);
     assert_eq!((left.as_deref(), caught), (Some(text), usize::from(!hits.is_empty())));
-    let (left, _) = inspected(Mode::DeadLetter, text);
+    let (left, _) = inspected(dead_letter, text);
     assert_eq!(left.is_none(), !hits.is_empty());
-    let (Some(left), _) = inspected(Mode::Mask, text) else {
+    let (Some(left), _) = inspected(mask, text) else {
         return;
     };
     assert_eq!(finder.find(&left), []);
