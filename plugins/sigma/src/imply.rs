@@ -11,6 +11,7 @@ use crate::{
     condition::Expr,
     field::{Cell, Event, FieldId, Fields},
     item::{NAME, SOURCE},
+    literal::{Literal, Literals},
     matcher::Item,
     pattern::{fold_into, folded},
 };
@@ -32,12 +33,32 @@ struct Need {
     field: FieldId,
     /// How that value begins, as far as that is known.
     starts: Vec<String>,
+    /// What it holds one of, as far as that is known.
+    literals: Vec<Literal>,
+}
+
+impl Need {
+    /// How much is known of the value.
+    fn known(&self) -> usize {
+        usize::from(!self.starts.is_empty()) + usize::from(!self.literals.is_empty())
+    }
 }
 
 impl Way {
+    /// Whether it names the call or the service.
+    pub(crate) fn names_call(&self) -> bool {
+        self.names.is_some() || self.sources.is_some()
+    }
+
+    /// Whether an event that matches in this way can be found by what stands in it.
+    fn is_found(&self) -> bool {
+        let literals = |need: &Need| !need.literals.is_empty();
+        self.names_call() || self.needs.as_ref().is_some_and(literals)
+    }
+
     fn and(self, other: Self) -> Self {
         let better = |one: Need, other: Need| {
-            if one.starts.is_empty() && !other.starts.is_empty() {
+            if other.known() > one.known() {
                 other
             } else {
                 one
@@ -68,6 +89,7 @@ pub(crate) fn ways(expr: &Expr, fields: &Fields) -> Vec<Way> {
                 needs: needs.then(|| Need {
                     field: item.field,
                     starts: item.starts(),
+                    literals: item.literals(),
                 }),
             }]
         }
@@ -170,7 +192,7 @@ pub(crate) fn clauses<'a>(
             sources.dedup();
             clause.push(Wanted::OneOf("/eventSource", sources));
         }
-        let Some(Need { field, starts }) = &way.needs else {
+        let Some(Need { field, starts, .. }) = &way.needs else {
             if clause.is_empty() {
                 return Vec::new();
             }
@@ -193,13 +215,13 @@ pub(crate) fn clauses<'a>(
     clauses.into_iter().collect()
 }
 
-/// A table by names of calls or services.
-type Calls<T> = HashMap<String, T, BuildHasherDefault<Fnv>>;
+/// A table by texts that rules hold.
+pub(crate) type Table<T> = HashMap<String, T, BuildHasherDefault<Fnv>>;
 
 /// FNV-1a: every event is looked up, and what is in the tables comes from rules alone, so nobody who makes
 /// events can fill one with names that collide.
 #[derive(Clone)]
-struct Fnv(u64);
+pub(crate) struct Fnv(u64);
 
 impl Default for Fnv {
     fn default() -> Self {
@@ -219,13 +241,14 @@ impl Hasher for Fnv {
     }
 }
 
-/// Finds the rules that an event could match by the call it is about.
+/// Finds the rules that an event could match: by the call it is about, or by a text in it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Index {
     name: Option<FieldId>,
     source: Option<FieldId>,
-    by_name: Calls<Named>,
-    by_source: Calls<Vec<u32>>,
+    by_name: Table<Named>,
+    by_source: Table<Vec<u32>>,
+    literals: Literals,
     /// Those that are tried on every event.
     always: Vec<u32>,
 }
@@ -233,7 +256,7 @@ pub(crate) struct Index {
 #[derive(Clone, Debug, Default)]
 struct Named {
     any_source: Vec<u32>,
-    by_source: Calls<Vec<u32>>,
+    by_source: Table<Vec<u32>>,
 }
 
 impl Index {
@@ -251,13 +274,13 @@ impl Index {
                 rules.push(rule);
             }
         };
-        if ways
-            .iter()
-            .any(|way| way.names.is_none() && way.sources.is_none())
-        {
+        if !ways.iter().all(Way::is_found) {
             return put(&mut self.always);
         }
         for way in ways {
+            if let (false, Some(need)) = (way.names_call(), &way.needs) {
+                self.literals.add(rule, need.field, &need.literals);
+            }
             let sources = || way.sources.iter().flatten().map(|source| folded(source));
             let Some(names) = &way.names else {
                 for source in sources() {
@@ -277,9 +300,11 @@ impl Index {
         }
     }
 
-    /// Those that are tried on every event.
-    pub(crate) fn always(&self) -> &[u32] {
-        &self.always
+    /// Ends the adding.
+    pub(crate) fn build(&mut self) {
+        self.always.extend(self.literals.build());
+        self.always.sort_unstable();
+        self.always.dedup();
     }
 
     /// Fills in the rules to be tried on an event, each once. `text` is scratch space.
@@ -306,6 +331,7 @@ impl Index {
             out.extend(&named.any_source);
             out.extend(named.by_source.get(text.as_str()).into_iter().flatten());
         }
+        self.literals.find(event, fields, text, out);
         if out.len() > self.always.len() {
             out.sort_unstable();
             out.dedup();

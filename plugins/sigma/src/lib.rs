@@ -30,7 +30,8 @@
 //! ```
 //!
 //! The way of a rule: `yaml` reads it (most by `plain`), `rule` what it says of itself, `item` and `condition` compile it,
-//! `imply` finds out which events it can match, and `matcher` judges one by `pattern` and the like.
+//! `imply` finds out which events it can match (by
+//! `literal`, too), and `matcher` judges one by `pattern` and the like.
 
 use std::fmt;
 
@@ -41,6 +42,7 @@ mod field;
 mod imply;
 mod item;
 mod json;
+mod literal;
 mod matcher;
 mod moment;
 mod pack;

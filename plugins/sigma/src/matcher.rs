@@ -7,6 +7,7 @@ use std::{
 
 use crate::{
     field::{Event, FieldId, Fields, Value},
+    literal::{self, Literal},
     moment::Part,
     pattern::{Pattern, fold_into},
 };
@@ -188,6 +189,27 @@ impl Item {
             _ => None,
         };
         out.extend(matchers.iter().filter_map(other).chain([self.field]));
+    }
+
+    /// Texts of which a value of the field must hold one; none where that is not known.
+    pub(crate) fn literals(&self) -> Vec<Literal> {
+        let of = |matcher: &Matcher| match matcher {
+            Matcher::Text(pattern) => Some(vec![pattern.literal()?]),
+            Matcher::Either(patterns) => patterns.iter().map(Pattern::literal).collect(),
+            Matcher::Regex(regex) => literal::of_regex(regex),
+            _ => None,
+        };
+        let known = match &self.test {
+            _ if self.neq => None,
+            Test::Exists(_) => None,
+            Test::Any { matchers, texts } => {
+                let whole = texts.iter().cloned().map(Literal::Whole).collect();
+                let others: Option<Vec<_>> = matchers.iter().map(of).collect();
+                others.map(|others| [others.concat(), whole].concat())
+            }
+            Test::All(matchers) => matchers.iter().find_map(of),
+        };
+        known.unwrap_or_default()
     }
 
     /// The ways in which a text that fits can begin, and `[` for an array that holds it; none where that

@@ -333,9 +333,12 @@ impl Maker<'_> {
                 detection.expr = left.unwrap_or(Expr::All(Vec::new()));
             }
         }
+        index.build();
+        // What is not found by its call is looked for, and judged, on many events.
+        let by_call = |detection: &&Detection| detection.ways.iter().all(Way::names_call);
         let mut often = BTreeSet::new();
-        for number in index.always() {
-            detections[*number as usize].expr.fields(&mut often);
+        for detection in detections.iter().filter(|one| !by_call(one)) {
+            detection.expr.fields(&mut often);
         }
         fields.keep_direct(&often);
         self.pack

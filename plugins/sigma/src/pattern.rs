@@ -2,6 +2,8 @@
 
 use memchr::memmem;
 
+use crate::literal::Literal;
+
 /// One piece of a string as a rule writes it.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Atom {
@@ -139,6 +141,23 @@ impl Pattern {
             },
             _ => None,
         }
+    }
+
+    /// A text that everything it fits holds, in lower case.
+    pub(crate) fn literal(&self) -> Option<Literal> {
+        if let Some(exact) = self.exact() {
+            return Some(Literal::Whole(folded(exact)));
+        }
+        let texts = self
+            .segments
+            .iter()
+            .flatten()
+            .filter_map(|piece| match piece {
+                Piece::Text(text) => Some(text),
+                Piece::One | Piece::Dash => None,
+            });
+        let longest = texts.max_by_key(|text| text.len())?;
+        Some(Literal::Part(folded(longest)))
     }
 
     /// The ways in which a text that fits can begin, as it is written in an event; nothing where it can
