@@ -172,6 +172,15 @@ impl Cleaner {
         text
     }
 
+    /// The same, of a text that nobody else needs.
+    #[must_use]
+    pub fn cleaned(&self, text: String) -> String {
+        match self.clean(&text) {
+            Cow::Borrowed(_) => text,
+            Cow::Owned(cleaned) => cleaned,
+        }
+    }
+
     /// Appends JSON of the host's or a plugin's making, every string of it (names too) cleaned. The
     /// JSON must have been checked.
     pub fn clean_json(&self, json: &[u8], out: &mut Vec<u8>) {

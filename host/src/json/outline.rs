@@ -75,23 +75,21 @@ impl Outline {
     }
 
     fn container_end(&self, at: usize, hint: &mut usize) -> Option<usize> {
-        let start = |container: &Container| container.start as usize;
-        if self
-            .containers
-            .get(*hint)
-            .is_none_or(|known| start(known) > at)
-        {
-            *hint = self.containers.partition_point(|known| start(known) < at);
-        }
-        while self
-            .containers
-            .get(*hint)
-            .is_some_and(|known| start(known) < at)
-        {
-            *hint += 1;
-        }
+        /// So many containers are passed one by one; to one farther off a search is shorter.
+        const NEAR: usize = 16;
+        let is_before = |container: &Container| (container.start as usize) < at;
+        let near = self.containers.get(*hint..).unwrap_or_default();
+        let near = &near[..near.len().min(NEAR)];
+        let passed = near.iter().take_while(|known| is_before(known)).count();
+        // Nothing was passed: the container may lie before the hint as well as at it.
+        let is_behind = passed == 0 && near.first().is_none_or(|known| known.start as usize > at);
+        *hint = if is_behind || passed == NEAR {
+            self.containers.partition_point(is_before)
+        } else {
+            *hint + passed
+        };
         let found = self.containers.get(*hint)?;
-        (start(found) == at).then_some(found.end as usize)
+        (found.start as usize == at).then_some(found.end as usize)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Findings of a batch, with the facts of their events and without what was masked there.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
 
 use super::{abi, identity::identity};
 use crate::{
@@ -87,12 +87,12 @@ impl Reporter {
     }
 }
 
-/// The facts of some events of a batch, read when first needed.
+/// The facts of some events of a batch. Those of the row that was asked for last are kept.
 pub(super) struct Facts<'a> {
     reporter: &'a Reporter,
     processed: &'a Processed,
     now_ms: i64,
-    known: BTreeMap<usize, (EventFacts, [u8; 16], Cleaner)>,
+    last: Option<(usize, (EventFacts, [u8; 16], Cleaner))>,
 }
 
 impl<'a> Facts<'a> {
@@ -101,21 +101,21 @@ impl<'a> Facts<'a> {
             reporter,
             processed,
             now_ms,
-            known: BTreeMap::new(),
+            last: None,
         }
     }
 
     fn of(&mut self, row: usize) -> &(EventFacts, [u8; 16], Cleaner) {
-        let (reporter, processed, now_ms) = (self.reporter, self.processed, self.now_ms);
-        self.known
-            .entry(row)
-            .or_insert_with(|| read(reporter, processed, row, now_ms))
+        if self.last.as_ref().is_none_or(|(last, _)| *last != row) {
+            self.last = Some((row, read(self.reporter, self.processed, row, self.now_ms)));
+        }
+        &self.last.as_ref().expect("it was just set").1
     }
 
     /// What a plugin found in an event.
     pub(super) fn sighting(&mut self, row: usize, plugin: &str, finding: abi::Finding) -> Sighting {
         let (event, identity, cleaner) = self.of(row);
-        let clean = |text: String| cleaner.clean(&text).into_owned();
+        let clean = |text: String| cleaner.cleaned(text);
         Sighting {
             plugin: plugin.to_owned(),
             rule: clean(finding.rule),
@@ -249,13 +249,15 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     /// The text of a string, as it stands in the event.
-    fn raw(&self, fact: Fact) -> Option<String> {
+    fn raw(&self, fact: Fact) -> Option<Cow<'_, str>> {
         let column = self.reporter.columns[fact as usize];
         if self.columns.kind(0, column) != crate::columns::Kind::String {
             return None;
         }
-        let text = self.columns.text(&self.processed.batch, 0, column);
-        Some(String::from_utf8_lossy(&text).into_owned())
+        Some(match self.columns.text(&self.processed.batch, 0, column) {
+            Cow::Borrowed(text) => String::from_utf8_lossy(text),
+            Cow::Owned(text) => Cow::Owned(String::from_utf8_lossy(&text).into_owned()),
+        })
     }
 
     /// The text of a string as it may leave, cut to [`FACT_CHARS`].
@@ -270,6 +272,13 @@ impl Reader<'_> {
             return mask.marker.clone();
         }
         let text = self.raw(fact).unwrap_or_default();
-        self.cleaner.clean(&text).chars().take(FACT_CHARS).collect()
+        let mut text = self.cleaner.cleaned(text.into_owned());
+        // Of what has no more bytes, there are no more characters.
+        if text.len() > FACT_CHARS
+            && let Some((end, _)) = text.char_indices().nth(FACT_CHARS)
+        {
+            text.truncate(end);
+        }
+        text
     }
 }
