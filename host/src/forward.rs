@@ -7,10 +7,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{
-        Arc, Weak,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Weak},
     time::Duration,
 };
 
@@ -46,6 +43,7 @@ use crate::{
     },
     store::Store,
     telemetry::{Counters, SinkCounters},
+    work::Work,
     workers::Workers,
 };
 
@@ -69,19 +67,19 @@ pub(crate) struct Scope {
     ranges: Vec<(u32, u32)>,
     /// Whether a pending reference leads here, which stays where it is unless this ends well.
     replay: bool,
-    /// Set when the first bytes are about to be read.
-    started: Arc<AtomicBool>,
+    /// Told when the first bytes are about to be read, and what goes wrong.
+    work: Arc<Work>,
 }
 
 impl Scope {
-    /// All of an object to everybody who does not have it, as a message announced it. `started` tells
-    /// when work on the message has begun: until then it can be handed back without any waste.
-    pub(crate) fn live(started: &Arc<AtomicBool>) -> Self {
+    /// All of an object to everybody who does not have it, as a message announced it. `work` is that on the
+    /// message: until it has begun the message can be handed back without any waste.
+    pub(crate) fn live(work: &Arc<Work>) -> Self {
         Self {
             sink: None,
             ranges: Vec::new(),
             replay: false,
-            started: Arc::clone(started),
+            work: Arc::clone(work),
         }
     }
 
@@ -91,7 +89,7 @@ impl Scope {
             sink: sink.map(ToOwned::to_owned),
             ranges: ranges.to_vec(),
             replay: true,
-            started: Arc::default(),
+            work: Arc::default(),
         }
     }
 
@@ -349,6 +347,7 @@ impl Forwarder {
         {
             Ok((outcome, sha256)) => (outcome, sha256),
             Err(error) => {
+                scope.work.failed(&error.root_cause().to_string());
                 let error = crate::text::shown(&format!("{error:#}"));
                 tracing::warn!(
                     object = object.url,
@@ -358,7 +357,7 @@ impl Forwarder {
                 (Outcome::Failed, None)
             }
         };
-        self.end(object, shares.settle(read), sha256, scope.is_whole())
+        self.end(object, shares.settle(read), sha256, scope)
     }
 
     /// Opens an object; what is passing is tried again here.
@@ -387,6 +386,8 @@ impl Forwarder {
         let subject = scope.subject(reference);
         match error {
             OpenError::Unavailable(error) => {
+                // Which object it is stands beside it.
+                scope.work.failed(&error.root_cause().to_string());
                 let error = crate::text::shown(&format!("{error:#}"));
                 tracing::warn!(object, error, "failed to open an object; it comes again");
                 Outcome::Failed
@@ -502,7 +503,7 @@ impl Forwarder {
         object: Arc<Object>,
         ends: Vec<(String, Finalizer)>,
         sha256: Option<[u8; 32]>,
-        whole: bool,
+        scope: Scope,
     ) -> End {
         let ledger = Arc::clone(&self.ledger);
         Box::pin(async move {
@@ -513,9 +514,14 @@ impl Forwarder {
                 worst = worst.max(outcome);
                 if outcome.is_settled() {
                     complete.push(name);
+                } else {
+                    let url = &object.url;
+                    scope
+                        .work
+                        .failed(&format!("{url}: {name} could not be given all of it"));
                 }
             }
-            if whole
+            if scope.is_whole()
                 && !complete.is_empty()
                 && let Err(error) = ledger
                     .complete(object.id, &object.url, &complete, sha256)
@@ -544,7 +550,7 @@ impl Forwarder {
         let charge = self.charge(size);
         let mut decoder = Decoder::new(Arc::clone(object), self.settings.objects);
         let mut permit = self.permit(charge).await?;
-        scope.started.store(true, Ordering::Relaxed);
+        scope.work.begin();
         let mut worst = Outcome::Delivered;
         let mut bad = BadEvents::default();
         loop {

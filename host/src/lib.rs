@@ -48,6 +48,7 @@ pub mod effects;
 pub mod lookup;
 pub mod mask;
 pub mod plugin;
+mod work;
 pub mod workers;
 
 pub mod backtest;
