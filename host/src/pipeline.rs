@@ -146,7 +146,7 @@ pub struct Pipeline {
     source: Arc<dyn Source>,
     trust: Trust,
     rollout: Rollout,
-    claims: Claims,
+    claims: Arc<Claims>,
     faults: Faults,
     forwarder: Arc<Forwarder>,
     ledger: Arc<dyn Ledger>,
@@ -222,6 +222,10 @@ impl Pipeline {
             count => count,
         };
         let workers = Workers::start(workers, rollout.slot())?;
+        let claims = Arc::new(Claims::new(
+            Arc::clone(&plan.ledger),
+            Arc::clone(&plan.clock),
+        ));
         let forwarder = Forwarder::start(crate::forward::Parts {
             source: Arc::clone(&plan.source),
             workers,
@@ -232,13 +236,14 @@ impl Pipeline {
             counters: Arc::clone(&counters),
             settings: plan.settings.clone(),
             findings: plan.findings,
+            claims: Arc::clone(&claims),
             clock: Arc::clone(&plan.clock),
         })?;
         Ok(Arc::new(Self {
             source: plan.source,
             trust: plan.trust,
             rollout,
-            claims: Claims::new(Arc::clone(&plan.ledger), Arc::clone(&plan.clock)),
+            claims,
             faults: Faults::default(),
             forwarder,
             ledger: plan.ledger,

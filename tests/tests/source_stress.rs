@@ -552,3 +552,48 @@ async fn throttling_and_kms_hold_and_an_archived_object_is_told() {
         .join(" ");
     assert!(letter.contains("aws s3api restore-object"), "{letter}");
 }
+
+/// Without marks a killed host would send everything once more that it had sent of the object.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_large_object_goes_on_behind_its_last_mark_after_a_kill() {
+    const EVENTS: usize = 24_000;
+    let site = Site::new("large").await;
+    let program = site.program("", "");
+    // 2,000 events a second, so that the object takes twelve.
+    let text = std::fs::read_to_string(program.configuration()).unwrap();
+    let slow =
+        "delivery = { linger_ms = 50, max_events = 100, requests_per_second = 20, burst = 1 }";
+    let text = text.replace("delivery = { linger_ms = 50 }", slow);
+    std::fs::write(program.configuration(), text).unwrap();
+    let events: Vec<_> = (0..EVENTS)
+        .map(|number| {
+            format!(
+                r#"{{"eventName":"E{number:05}","filler":"{}"}}"#,
+                "x".repeat(200)
+            )
+        })
+        .collect();
+    let body = gzip(format!(r#"{{"Records":[{}]}}"#, events.join(",")));
+    site.aws
+        .put_object(&site.wired.bucket, &Site::key(1), body)
+        .await;
+    site.aws
+        .send_message(&site.wired.queue_url, &site.announcement(1))
+        .await;
+    let killed = program.start();
+    site.splunk.wait_for(12_000).await;
+    drop(killed);
+    let before = site.splunk.received().len();
+    assert!((12_000..20_000).contains(&before), "{before}");
+    let running = program.start();
+    site.all_settled().await;
+    end(running).await;
+    let mut arrived = site.arrived();
+    let all = arrived.len();
+    arrived.dedup();
+    assert_eq!(arrived.len(), EVENTS, "nothing is lost");
+    let twice = all - EVENTS;
+    eprintln!("{before} were there at the kill, {twice} came twice");
+    // Two seconds between marks, and the parcels of 1,000 events that were being sent.
+    assert!(twice < 7_000, "{twice} of {before} came twice");
+}

@@ -502,7 +502,7 @@ mod tests {
             (400, "KMS.DisabledException", Configuration),
             (400, "KMS.KMSInvalidStateException", Configuration),
             (400, "KMS.ThrottlingException", Passing),
-            (400, "ExpiredToken", Configuration),
+            (400, "ExpiredToken", Passing),
             (301, "PermanentRedirect", Configuration),
             (400, "AuthorizationHeaderMalformed", Configuration),
             (400, "RequestTimeout", Passing),
