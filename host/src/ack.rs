@@ -132,6 +132,15 @@ impl Finalizer {
     pub async fn outcome(self) -> Outcome {
         self.receiver.await.unwrap_or(Outcome::Failed)
     }
+
+    /// The same, where there is nothing left to wait for.
+    pub(crate) fn try_outcome(&mut self) -> Option<Outcome> {
+        match self.receiver.try_recv() {
+            Ok(outcome) => Some(outcome),
+            Err(oneshot::error::TryRecvError::Empty) => None,
+            Err(oneshot::error::TryRecvError::Closed) => Some(Outcome::Failed),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -92,6 +92,21 @@ impl Claims {
         Some(held)
     }
 
+    /// Claims a pending reference, without waiting. `None` while somebody else replays it.
+    pub(crate) async fn take_reference(&self, name: &str) -> Option<Held> {
+        let number = self.messages.fetch_add(1, Ordering::Relaxed);
+        // No bucket is called nothing, so that no object's claim is meant.
+        let claim = Claim::new("", name, &format!("{}-{number}", self.host));
+        match lengthen(&*self.ledger, &self.clock, &claim).await {
+            Ok(true) => Some(Held(vec![self.keep(claim)])),
+            Ok(false) => None,
+            Err(error) => {
+                debug("a reference is replayed without a claim", &error);
+                Some(Held::default())
+            }
+        }
+    }
+
     /// Waits until what was dropped is given back.
     pub(crate) async fn drain(&self) {
         self.keepers.close();
@@ -152,7 +167,7 @@ mod tests {
     use crate::{
         event::ObjectId,
         finding::{Finding, Sighting},
-        ledger::{Observed, Sqlite},
+        ledger::{Known, Observed, Sqlite},
     };
 
     /// A wall clock that goes with the paused one.
@@ -223,6 +238,34 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_reference_is_replayed_by_one_at_a_time() {
+        let (first, second) = two();
+        let held = first.take_reference("pending/splunk/a.json").await.unwrap();
+        let before = Instant::now();
+        assert!(
+            second
+                .take_reference("pending/splunk/a.json")
+                .await
+                .is_none()
+        );
+        assert_eq!(before.elapsed(), Duration::ZERO, "nobody waits for it");
+        assert!(
+            second
+                .take_reference("pending/splunk/b.json")
+                .await
+                .is_some()
+        );
+        drop(held);
+        first.drain().await;
+        assert!(
+            second
+                .take_reference("pending/splunk/a.json")
+                .await
+                .is_some()
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn what_gives_up_waiting_gives_back_what_it_has() {
         let (first, second) = two();
         let held = first.take(&[object("b")]).await.unwrap();
@@ -257,7 +300,10 @@ mod tests {
         async fn release(&self, _: &Claim) -> anyhow::Result<()> {
             anyhow::bail!("broken")
         }
-        async fn completed(&self, _: ObjectId) -> anyhow::Result<Vec<String>> {
+        async fn known(&self, _: ObjectId) -> anyhow::Result<Known> {
+            anyhow::bail!("broken")
+        }
+        async fn reached(&self, _: ObjectId, _: &str, _: &str, _: u32) -> anyhow::Result<()> {
             anyhow::bail!("broken")
         }
         async fn complete(

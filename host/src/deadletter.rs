@@ -24,6 +24,8 @@ pub enum Cause {
     ObjectArchived,
     /// The object's bucket answers with access denied (S3 or KMS).
     ObjectDenied,
+    /// Its message came again too often; what was wrong the last time stands in the error.
+    PoisonMessage,
     /// Not gzip, cut short, or damaged.
     CorruptGzip,
     /// Bytes, or a second gzip member, after the first.
@@ -60,13 +62,14 @@ pub enum Cause {
 
 impl Cause {
     /// All of them, for help texts and metrics.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::BucketNotAllowed,
         Self::UnknownKey,
         Self::NotUnderstood,
         Self::ObjectMissing,
         Self::ObjectArchived,
         Self::ObjectDenied,
+        Self::PoisonMessage,
         Self::CorruptGzip,
         Self::TrailingBytes,
         Self::InflatesTooLarge,
@@ -95,6 +98,7 @@ impl Cause {
             Self::ObjectMissing => "object-missing",
             Self::ObjectArchived => "object-archived",
             Self::ObjectDenied => "object-denied",
+            Self::PoisonMessage => "poison-message",
             Self::CorruptGzip => "corrupt-gzip",
             Self::TrailingBytes => "trailing-bytes",
             Self::InflatesTooLarge => "inflates-too-large",
@@ -203,6 +207,10 @@ impl DeadLetter {
         let subject = match &self.subject {
             Subject::Message { .. } => {
                 return Err("a message: send its body to the queue again, `show` has it");
+            }
+            // Some may have all of it, and the ledger says who.
+            subject @ Subject::Object { .. } if self.cause == Cause::PoisonMessage => {
+                subject.clone()
             }
             // What lies before the fault was delivered then; and as a range, because of the whole object
             // the ledger may say that all have it.

@@ -7,21 +7,22 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{
-        Arc, Weak,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Weak},
     time::Duration,
 };
 
 use anyhow::Context as _;
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
-use futures_util::{StreamExt as _, future::BoxFuture};
+use futures_util::{
+    StreamExt as _,
+    future::{BoxFuture, join_all},
+};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
-    ack::{self, Ack, Finalizer, Outcome},
+    ack::Outcome,
+    claims::{Claims, Held},
     clock::Clock,
     deadletter::{Cause, DeadLetter, Subject},
     digest::{hex, sha256},
@@ -33,12 +34,15 @@ use crate::{
         Guard, Mode,
         alarm::{Alarms, Watch},
     },
-    ledger::Ledger,
+    ledger::{Known, Ledger},
     mask::Masker,
     pipeline::{OWN_PENDING, Settings, SinkPlan},
     plugin::ChainWorker,
+    progress::Track,
     sink::{
-        Accept, Entry, Origin, Parcel, Sink, Unencodable, catch_up::Replay, delivery::Delivery,
+        Accept, Entry, Origin, Parcel, Sink, Unencodable,
+        catch_up::{Replay, Replayed},
+        delivery::Delivery,
     },
     source::{
         Body, OpenError, OpenObject, Source,
@@ -46,6 +50,7 @@ use crate::{
     },
     store::Store,
     telemetry::{Counters, SinkCounters},
+    work::Work,
     workers::Workers,
 };
 
@@ -69,19 +74,19 @@ pub(crate) struct Scope {
     ranges: Vec<(u32, u32)>,
     /// Whether a pending reference leads here, which stays where it is unless this ends well.
     replay: bool,
-    /// Set when the first bytes are about to be read.
-    started: Arc<AtomicBool>,
+    /// Told when the first bytes are about to be read, and what goes wrong.
+    work: Arc<Work>,
 }
 
 impl Scope {
-    /// All of an object to everybody who does not have it, as a message announced it. `started` tells
-    /// when work on the message has begun: until then it can be handed back without any waste.
-    pub(crate) fn live(started: &Arc<AtomicBool>) -> Self {
+    /// All of an object to everybody who does not have it, as a message announced it. `work` is that on the
+    /// message: until it has begun the message can be handed back without any waste.
+    pub(crate) fn live(work: &Arc<Work>) -> Self {
         Self {
             sink: None,
             ranges: Vec::new(),
             replay: false,
-            started: Arc::clone(started),
+            work: Arc::clone(work),
         }
     }
 
@@ -91,7 +96,7 @@ impl Scope {
             sink: sink.map(ToOwned::to_owned),
             ranges: ranges.to_vec(),
             replay: true,
-            started: Arc::default(),
+            work: Arc::default(),
         }
     }
 
@@ -163,6 +168,7 @@ pub(crate) struct Parts {
     pub(crate) counters: Arc<Counters>,
     pub(crate) settings: Settings,
     pub(crate) findings: crate::findings::Settings,
+    pub(crate) claims: Arc<Claims>,
     pub(crate) clock: Clock,
 }
 
@@ -191,6 +197,7 @@ pub(crate) struct Forwarder {
     counters: Arc<Counters>,
     settings: Settings,
     budget: Arc<Semaphore>,
+    claims: Arc<Claims>,
     clock: Clock,
 }
 
@@ -201,20 +208,33 @@ fn ended(outcome: Outcome) -> End {
     Box::pin(std::future::ready(outcome))
 }
 
-/// The acknowledgements of one object, one a delivery.
+/// Those who get something of one object, each with acknowledgements of its own.
 struct Shares {
-    /// Of each lane that gets the object.
-    lanes: BTreeMap<usize, Ack>,
-    findings: Option<Ack>,
-    ends: Vec<(String, Finalizer)>,
+    /// By lane.
+    lanes: BTreeMap<usize, Track>,
+    findings: Option<Track>,
 }
 
 impl Shares {
-    fn settle(self, outcome: Outcome) -> Vec<(String, Finalizer)> {
-        for ack in self.lanes.into_values().chain(self.findings) {
-            ack.settle(outcome);
+    fn all(&mut self) -> impl Iterator<Item = &mut Track> {
+        self.lanes.values_mut().chain(&mut self.findings)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.lanes.is_empty() && self.findings.is_none()
+    }
+
+    /// What a worker has to know of them.
+    fn wanted(&self) -> Wanted {
+        let lanes = self.lanes.iter().map(|(lane, track)| (*lane, track.from));
+        let findings = self.findings.as_ref().map(|track| track.from);
+        let lanes: BTreeMap<_, _> = lanes.collect();
+        let from = lanes.values().copied().chain(findings).min();
+        Wanted {
+            from: from.unwrap_or(0),
+            lanes,
+            findings: findings.is_some(),
         }
-        self.ends
     }
 }
 
@@ -236,6 +256,8 @@ enum What {
 
 /// A batch, judged and encoded.
 struct Shipment {
+    /// The position that follows its last event.
+    end: u32,
     events: usize,
     bytes: usize,
     dropped: usize,
@@ -309,6 +331,7 @@ impl Forwarder {
             counters: parts.counters,
             budget: Arc::new(Semaphore::new(parts.settings.memory_bytes / UNIT)),
             settings: parts.settings,
+            claims: parts.claims,
             clock: parts.clock,
         });
         for delivery in &forwarder.deliveries {
@@ -337,18 +360,19 @@ impl Forwarder {
             self.counters.notifications.add("digest-object", 1);
             return ended(Outcome::Delivered);
         }
-        let shares = self.shares(&object, &scope).await;
-        if shares.ends.is_empty() {
+        let mut shares = self.shares(&object, &scope).await;
+        if shares.is_empty() {
             self.counters.objects_skipped.add(1);
             return ended(Outcome::Delivered);
         }
         self.counters.objects.add(1);
         let (read, sha256) = match self
-            .read(&object, open.size, open.body, &scope, &shares)
+            .read(&object, open.size, open.body, &scope, &mut shares)
             .await
         {
             Ok((outcome, sha256)) => (outcome, sha256),
             Err(error) => {
+                scope.work.failed(&error.root_cause().to_string());
                 let error = crate::text::shown(&format!("{error:#}"));
                 tracing::warn!(
                     object = object.url,
@@ -358,7 +382,7 @@ impl Forwarder {
                 (Outcome::Failed, None)
             }
         };
-        self.end(object, shares.settle(read), sha256, scope.is_whole())
+        self.end(object, shares, read, sha256, scope)
     }
 
     /// Opens an object; what is passing is tried again here.
@@ -387,6 +411,8 @@ impl Forwarder {
         let subject = scope.subject(reference);
         match error {
             OpenError::Unavailable(error) => {
+                // Which object it is stands beside it.
+                scope.work.failed(&error.root_cause().to_string());
                 let error = crate::text::shown(&format!("{error:#}"));
                 tracing::warn!(object, error, "failed to open an object; it comes again");
                 Outcome::Failed
@@ -457,65 +483,64 @@ impl Forwarder {
         )
     }
 
-    /// An acknowledgement for each delivery that does not have all of the object.
+    /// A share for each delivery that does not have all of the object.
     async fn shares(&self, object: &Object, scope: &Scope) -> Shares {
-        let done = if scope.is_whole() {
-            self.ledger
-                .completed(object.id)
-                .await
-                .unwrap_or_else(|error| {
-                    let error = crate::text::shown(&format!("{error:#}"));
-                    tracing::warn!(
-                        object = object.url,
-                        error,
-                        "failed to ask the ledger; sinks may get this object again"
-                    );
-                    Vec::new()
-                })
+        let whole = scope.is_whole();
+        let known = if whole {
+            self.ledger.known(object.id).await.unwrap_or_else(|error| {
+                let error = crate::text::shown(&format!("{error:#}"));
+                tracing::warn!(
+                    object = object.url,
+                    error,
+                    "failed to ask the ledger; sinks may get this object again"
+                );
+                Known::default()
+            })
         } else {
-            Vec::new()
+            Known::default()
         };
-        let mut shares = Shares {
-            lanes: BTreeMap::new(),
-            findings: None,
-            ends: Vec::new(),
+        let track = |name: &str| {
+            let from = known.upto.get(name).copied().unwrap_or(0);
+            let owed = !known.complete.iter().any(|complete| complete == name);
+            owed.then(|| Track::new(name, from, whole))
         };
-        for (number, lane) in self.lanes.iter().enumerate() {
-            let wanted = scope.sink.as_ref().is_none_or(|sink| *sink == lane.name);
-            if wanted && !done.contains(&lane.name) {
-                let (ack, finalizer) = ack::channel();
-                shares.lanes.insert(number, ack);
-                shares.ends.push((lane.name.clone(), finalizer));
-            }
+        let wanted = |lane: &Lane| scope.sink.as_ref().is_none_or(|sink| *sink == lane.name);
+        let lanes = self.lanes.iter().enumerate();
+        let lanes = lanes.filter(|(_, lane)| wanted(lane));
+        Shares {
+            lanes: lanes
+                .filter_map(|(number, lane)| Some((number, track(&lane.name)?)))
+                .collect(),
+            findings: scope.sink.is_none().then(|| track(FINDINGS)).flatten(),
         }
-        if scope.sink.is_none() && !done.iter().any(|name| name == FINDINGS) {
-            let (ack, finalizer) = ack::channel();
-            shares.findings = Some(ack);
-            shares.ends.push((FINDINGS.to_owned(), finalizer));
-        }
-        shares
     }
 
     /// Waits for everybody concerned, and notes in the ledger who has all of the object.
     fn end(
         &self,
         object: Arc<Object>,
-        ends: Vec<(String, Finalizer)>,
+        shares: Shares,
+        read: Outcome,
         sha256: Option<[u8; 32]>,
-        whole: bool,
+        scope: Scope,
     ) -> End {
         let ledger = Arc::clone(&self.ledger);
         Box::pin(async move {
+            let tracks = shares.lanes.into_values().chain(shares.findings);
+            let ends = tracks.map(|track| track.outcome(read, &object, &*ledger));
             let mut worst = Outcome::Delivered;
             let mut complete = Vec::new();
-            for (name, finalizer) in ends {
-                let outcome = finalizer.outcome().await;
+            for (name, outcome) in join_all(ends).await {
                 worst = worst.max(outcome);
                 if outcome.is_settled() {
                     complete.push(name);
+                } else {
+                    scope
+                        .work
+                        .failed(&format!("{name} could not be given all of it"));
                 }
             }
-            if whole
+            if scope.is_whole()
                 && !complete.is_empty()
                 && let Err(error) = ledger
                     .complete(object.id, &object.url, &complete, sha256)
@@ -539,12 +564,12 @@ impl Forwarder {
         size: Option<u64>,
         mut body: Body,
         scope: &Scope,
-        shares: &Shares,
+        shares: &mut Shares,
     ) -> anyhow::Result<(Outcome, Option<[u8; 32]>)> {
         let charge = self.charge(size);
         let mut decoder = Decoder::new(Arc::clone(object), self.settings.objects);
         let mut permit = self.permit(charge).await?;
-        scope.started.store(true, Ordering::Relaxed);
+        scope.work.begin();
         let mut worst = Outcome::Delivered;
         let mut bad = BadEvents::default();
         loop {
@@ -565,6 +590,9 @@ impl Forwarder {
                         self.dispatch(object, *shipment, permit, scope, shares)
                             .await,
                     );
+                    for track in shares.all() {
+                        track.advance(object, &*self.ledger).await;
+                    }
                     permit = self.permit(charge).await?;
                 }
                 What::End(summary) => {
@@ -611,10 +639,7 @@ impl Forwarder {
     ) -> anyhow::Result<Progress> {
         let lanes = Arc::clone(&self.lanes);
         let watch = Arc::clone(&self.watch);
-        let wanted = Wanted {
-            lanes: shares.lanes.keys().copied().collect(),
-            findings: shares.findings.is_some(),
-        };
+        let wanted = shares.wanted();
         let scope = scope.clone();
         let now_ms = (self.clock)();
         self.workers
@@ -634,7 +659,9 @@ impl Forwarder {
                         Step::End(summary) => break What::End(summary),
                         Step::Fault(fault) => break What::Fault(fault),
                         Step::Batch(mut batch) => {
-                            batch.events.retain(|span| scope.wants(span.index));
+                            batch.events.retain(|span| {
+                                scope.wants(span.index) && span.index >= wanted.from
+                            });
                             if !batch.events.is_empty() {
                                 let shipment = ship(worker, batch, &lanes, &wanted, &watch, now_ms);
                                 break What::Batch(Box::new(shipment));
@@ -654,7 +681,7 @@ impl Forwarder {
         shipment: Shipment,
         mut permit: OwnedSemaphorePermit,
         scope: &Scope,
-        shares: &Shares,
+        shares: &mut Shares,
     ) -> Outcome {
         // What the batch turned out to need less than was reserved is given back now.
         let surplus = (permit.num_permits() * UNIT).saturating_sub(shipment.bytes) / UNIT;
@@ -667,15 +694,21 @@ impl Forwarder {
                 self.counters.plugin_drops.add(plugin, *count as u64);
             }
         }
-        if let Some(ack) = &shares.findings
-            && !shipment.sightings.is_empty()
-        {
-            self.findings.report(shipment.sightings, ack.clone()).await;
-        }
         let withheld = self
             .withhold(object, &shipment.withheld, scope, shares)
             .await;
+        if let Some(findings) = &mut shares.findings {
+            let ack = findings.share(shipment.end);
+            if !shipment.sightings.is_empty() {
+                self.findings.report(shipment.sightings, ack.clone()).await;
+            }
+            ack.settle(withheld);
+        }
         for encoded in shipment.lanes {
+            let Some(track) = shares.lanes.get_mut(&encoded.lane) else {
+                continue;
+            };
+            let ack = track.share(shipment.end);
             let lane = &self.lanes[encoded.lane];
             if !lane.found_only {
                 lane.counters.dropped(shipment.dropped);
@@ -688,19 +721,18 @@ impl Forwarder {
                 };
                 let parcel = parcel(object, Vec::new(), vec![entry], &permit);
                 lane.delivery
-                    .reject(parcel, shares.lanes[&encoded.lane].clone(), cause, &reason)
+                    .reject(parcel, ack.clone(), cause, &reason)
                     .await;
             }
-            if encoded.entries.is_empty() {
-                continue;
+            if !encoded.entries.is_empty() {
+                let parcel = parcel(object, encoded.data, encoded.entries, &permit);
+                if scope.sink.is_some() {
+                    lane.delivery.deliver_replayed(parcel, ack.clone()).await;
+                } else {
+                    lane.delivery.deliver(parcel, ack.clone()).await;
+                }
             }
-            let parcel = parcel(object, encoded.data, encoded.entries, &permit);
-            let ack = shares.lanes[&encoded.lane].clone();
-            if scope.sink.is_some() {
-                lane.delivery.deliver_replayed(parcel, ack).await;
-            } else {
-                lane.delivery.deliver(parcel, ack).await;
-            }
+            ack.settle(withheld);
         }
         withheld
     }
@@ -815,11 +847,22 @@ impl Forwarder {
             after = Some(last.name.clone());
             for stored in page {
                 let letter = stored.letter?;
+                let Some(_claim) = self.claim(&stored.name).await? else {
+                    continue;
+                };
                 if self.replay_for_all(&letter).await.is_settled() {
                     self.store.resolve(&stored.name).await?;
                 }
             }
         }
+    }
+
+    /// Claims a pending reference. Nothing where somebody else replays it, or has done so.
+    async fn claim(&self, name: &str) -> anyhow::Result<Option<Held>> {
+        let Some(claim) = self.claims.take_reference(name).await else {
+            return Ok(None);
+        };
+        Ok(self.store.get(name).await?.map(|_| claim))
     }
 
     /// Replays a reference that every sink is owed.
@@ -843,18 +886,27 @@ struct Replayer(Weak<Forwarder>);
 
 #[async_trait]
 impl Replay for Replayer {
-    async fn replay(&self, sink: &str, letter: &DeadLetter) -> anyhow::Result<Outcome> {
+    async fn replay(
+        &self,
+        sink: &str,
+        name: &str,
+        letter: &DeadLetter,
+    ) -> anyhow::Result<Replayed> {
         let forwarder = self.0.upgrade().context("the pipeline has ended")?;
-        match &letter.subject {
-            Subject::Events { object, ranges, .. } => Ok(forwarder
-                .forward(object, Scope::replay(Some(sink), ranges))
-                .await
-                .await),
-            Subject::Finding { id } => forwarder.findings.replay(sink, id).await,
+        let Some(claim) = forwarder.claim(name).await? else {
+            return Ok(Outcome::Pending.into());
+        };
+        let outcome = match &letter.subject {
+            Subject::Events { object, ranges, .. } => {
+                let scope = Scope::replay(Some(sink), ranges);
+                forwarder.forward(object, scope).await.await
+            }
+            Subject::Finding { id } => forwarder.findings.replay(sink, id).await?,
             Subject::Object { .. } | Subject::Message { .. } => {
                 anyhow::bail!("a pending reference of a sink names no events and no finding")
             }
-        }
+        };
+        Ok(Replayed::under(claim, outcome))
     }
 }
 
@@ -918,7 +970,10 @@ async fn next_piece(body: &mut Body) -> anyhow::Result<Option<Bytes>> {
 
 /// Who gets a batch.
 struct Wanted {
-    lanes: Vec<usize>,
+    /// Events before this position are wanted by nobody.
+    from: u32,
+    /// By lane, from which position on.
+    lanes: BTreeMap<usize, u32>,
     findings: bool,
 }
 
@@ -931,19 +986,22 @@ fn ship(
     watch: &Watch,
     now_ms: i64,
 ) -> Shipment {
+    let end = batch.events.last().map_or(0, |span| span.index + 1);
     let mut processed = worker.process(batch, now_ms);
     let mut alarms = Alarms::default();
     // Findings are told what the guards of all lanes say, of those too that have the object already.
-    let looked = (0..lanes.len()).filter(|number| wanted.findings || wanted.lanes.contains(number));
+    let looked =
+        (0..lanes.len()).filter(|number| wanted.findings || wanted.lanes.contains_key(number));
     let mut encoded: Vec<Encoded> = looked
         .map(|number| {
-            let mut encoded = encode(number, &lanes[number], &processed);
+            let from = wanted.lanes.get(&number).copied().unwrap_or(0);
+            let mut encoded = encode(number, &lanes[number], &processed, from);
             let delivery = &lanes[number].delivery;
             inspect(delivery, &mut encoded, &processed, &mut alarms);
             encoded
         })
         .collect();
-    encoded.retain(|encoded| wanted.lanes.contains(&encoded.lane));
+    encoded.retain(|encoded| wanted.lanes.contains_key(&encoded.lane));
     let sightings = std::mem::take(&mut processed.sightings);
     let facts = |row| worker.facts(&processed, row, now_ms);
     let sightings = watch.over(sightings, alarms, facts);
@@ -959,6 +1017,7 @@ fn ship(
         })
         .collect();
     Shipment {
+        end,
         events: processed.rows(),
         bytes: encoded.iter().map(|lane| lane.data.capacity()).sum(),
         dropped: (0..processed.rows())
@@ -971,7 +1030,7 @@ fn ship(
     }
 }
 
-fn encode(number: usize, lane: &Lane, processed: &Processed) -> Encoded {
+fn encode(number: usize, lane: &Lane, processed: &Processed, from: u32) -> Encoded {
     let mut encoded = Encoded {
         lane: number,
         data: Vec::new(),
@@ -985,6 +1044,9 @@ fn encode(number: usize, lane: &Lane, processed: &Processed) -> Encoded {
     }
     for row in 0..processed.rows() {
         let view = processed.view(row, lane.position);
+        if view.index() < from {
+            continue;
+        }
         if processed.fate(row) != Fate::Forward || (lane.found_only && !view.has_findings()) {
             continue;
         }

@@ -48,12 +48,14 @@ pub mod effects;
 pub mod lookup;
 pub mod mask;
 pub mod plugin;
+mod work;
 pub mod workers;
 
 pub mod backtest;
 
 mod claims;
 mod forward;
+mod progress;
 
 pub mod guard;
 

@@ -5,14 +5,7 @@
 //! deliveries, and when all of them have said how it ended, the message is deleted or released. Only
 //! this file deletes messages.
 
-use std::{
-    collections::HashSet,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use futures_util::future::join_all;
@@ -34,12 +27,13 @@ use crate::{
     plugin::{self, Component, Rollout},
     sink::{Accept, Sink, delivery},
     source::{
-        Announcement, Message, Source,
+        Announcement, Message, NeedsMending, Source,
         notification::{self, Trust},
         records,
     },
     store::Store,
     telemetry::{Counters, ShadowSnapshot, Snapshot},
+    work::{Faults, Work},
     workers::Workers,
 };
 
@@ -152,7 +146,8 @@ pub struct Pipeline {
     source: Arc<dyn Source>,
     trust: Trust,
     rollout: Rollout,
-    claims: Claims,
+    claims: Arc<Claims>,
+    faults: Faults,
     forwarder: Arc<Forwarder>,
     ledger: Arc<dyn Ledger>,
     store: Arc<Store>,
@@ -227,6 +222,10 @@ impl Pipeline {
             count => count,
         };
         let workers = Workers::start(workers, rollout.slot())?;
+        let claims = Arc::new(Claims::new(
+            Arc::clone(&plan.ledger),
+            Arc::clone(&plan.clock),
+        ));
         let forwarder = Forwarder::start(crate::forward::Parts {
             source: Arc::clone(&plan.source),
             workers,
@@ -237,13 +236,15 @@ impl Pipeline {
             counters: Arc::clone(&counters),
             settings: plan.settings.clone(),
             findings: plan.findings,
+            claims: Arc::clone(&claims),
             clock: Arc::clone(&plan.clock),
         })?;
         Ok(Arc::new(Self {
             source: plan.source,
             trust: plan.trust,
             rollout,
-            claims: Claims::new(Arc::clone(&plan.ledger), Arc::clone(&plan.clock)),
+            claims,
+            faults: Faults::default(),
             forwarder,
             ledger: plan.ledger,
             store: plan.store,
@@ -341,7 +342,7 @@ impl Pipeline {
 
     async fn receive(self: &Arc<Self>, drain: &CancellationToken, tracker: &TaskTracker) {
         let room = Arc::new(Semaphore::new(self.settings.messages));
-        let mut failures = 0u32;
+        let mut intake = Intake::default();
         loop {
             let permit = tokio::select! {
                 () = drain.cancelled() => return,
@@ -357,17 +358,14 @@ impl Pipeline {
                 Ok(Some(messages)) => messages,
                 Ok(None) => return,
                 Err(error) => {
-                    failures += 1;
-                    let wait = Duration::from_secs(1 << failures.min(5));
-                    let error = crate::text::shown(&format!("{error:#}"));
-                    tracing::warn!(error, wait_s = wait.as_secs(), "failed to receive messages");
+                    let wait = intake.failed(&error);
                     tokio::select! {
                         () = drain.cancelled() => return,
                         () = tokio::time::sleep(wait) => continue,
                     }
                 }
             };
-            failures = 0;
+            intake.answered();
             self.counters.messages.add(messages.len());
             for message in messages {
                 // Room for these was seen above, and nobody else takes any.
@@ -391,11 +389,11 @@ impl Pipeline {
             self.counters.messages_released.add(1);
             return self.source.release(message, false).await;
         }
-        let started = Arc::default();
+        let work = Arc::default();
         let outcome = tokio::select! {
-            outcome = self.process(&message, &started) => outcome,
+            outcome = self.process(&message, &work) => outcome,
             () = self.give_up.cancelled() => Outcome::Failed,
-            () = not_started(drain, &started) => {
+            () = not_started(drain, &work) => {
                 self.counters.messages_released.add(1);
                 return self.source.release(message, false).await;
             }
@@ -412,7 +410,7 @@ impl Pipeline {
     }
 
     /// Forwards all that a message announces. A fault of the data is dead-lettered where it is found.
-    async fn process(&self, message: &Message, started: &Arc<AtomicBool>) -> Outcome {
+    async fn process(&self, message: &Message, work: &Arc<Work>) -> Outcome {
         let objects = match &message.announcement {
             Announcement::Objects(objects) => Ok(objects.clone()),
             Announcement::Notification(body) => self.announced(message, body).await,
@@ -432,16 +430,66 @@ impl Pipeline {
         let Some(_held) = self.claims.take(&objects).await else {
             return Outcome::Failed;
         };
+        let most = self.source.poison_after().unwrap_or(u32::MAX);
+        if message.receives > most {
+            // The last try ended this host, or another one, before it could say so.
+            return self.give_up_on(message, &objects).await;
+        }
         // Objects are read one after the other; their ends are waited for together.
         let mut ends = Vec::new();
-        for object in objects {
-            ends.push(self.forwarder.forward(&object, Scope::live(started)).await);
+        for object in &objects {
+            ends.push(self.forwarder.forward(object, Scope::live(work)).await);
         }
-        join_all(ends)
-            .await
+        let outcomes = join_all(ends).await;
+        let failed: Vec<_> = objects
             .into_iter()
-            .max()
-            .unwrap_or(Outcome::Delivered)
+            .zip(&outcomes)
+            .filter(|(_, outcome)| !outcome.is_settled())
+            .map(|(object, _)| object)
+            .collect();
+        if failed.is_empty() {
+            return outcomes.into_iter().max().unwrap_or(Outcome::Delivered);
+        }
+        if let Some(fault) = work.fault() {
+            self.faults.remember(&message.id, fault);
+        }
+        if message.receives >= most {
+            return self.give_up_on(message, &failed).await;
+        }
+        Outcome::Failed
+    }
+
+    /// Keeps objects as dead letters because their message came again too often.
+    async fn give_up_on(&self, message: &Message, objects: &[ObjectRef]) -> Outcome {
+        let last = self.faults.of(&message.id);
+        let last = last.as_deref();
+        let error = format!(
+            "received {} times; the last time: {}",
+            message.receives,
+            last.unwrap_or("not known to this host")
+        );
+        tracing::error!(
+            message = crate::text::shown(&message.id),
+            error,
+            "a message that always fails is kept as dead letters"
+        );
+        for object in objects {
+            let subject = Subject::Object {
+                object: object.clone(),
+                offset: None,
+                from_index: None,
+            };
+            let buried = self.bury(Cause::PoisonMessage, subject, error.clone());
+            if let Err(error) = buried.await {
+                let error = crate::text::shown(&format!("{error:#}"));
+                tracing::error!(
+                    error,
+                    "failed to store a dead letter; the message comes again"
+                );
+                return Outcome::Failed;
+            }
+        }
+        Outcome::DeadLettered
     }
 
     /// The objects that a notification announces; what else it says is counted or dead-lettered here.
@@ -508,6 +556,47 @@ impl Pipeline {
     }
 }
 
+/// How the source answers to receives.
+#[derive(Debug, Default)]
+struct Intake {
+    failures: u32,
+    /// What somebody has to mend, where the source has said so.
+    held: Option<NeedsMending>,
+}
+
+impl Intake {
+    /// How long to wait before the source is asked again.
+    fn failed(&mut self, error: &anyhow::Error) -> Duration {
+        self.failures = self.failures.saturating_add(1);
+        let wait = Duration::from_secs(1 << self.failures.min(5));
+        let wait_s = wait.as_secs();
+        let needs = error.downcast_ref::<NeedsMending>().copied();
+        let error = crate::text::shown(&format!("{error:#}"));
+        match needs {
+            // Told once: what the operator has to do does not change by being said every half minute.
+            Some(needs) if self.held == Some(needs) => {
+                tracing::debug!(error, wait_s, "failed to receive messages");
+            }
+            Some(needs) => {
+                self.held = Some(needs);
+                tracing::error!(
+                    error,
+                    "no messages can be received until this is mended; it is tried again and again"
+                );
+            }
+            None => tracing::warn!(error, wait_s, "failed to receive messages"),
+        }
+        wait
+    }
+
+    fn answered(&mut self) {
+        if self.held.take().is_some() {
+            tracing::info!("messages can be received again");
+        }
+        self.failures = 0;
+    }
+}
+
 /// An object that a message names twice is read once; the order stays.
 fn once_each(mut objects: Vec<ObjectRef>) -> Vec<ObjectRef> {
     let mut seen = HashSet::new();
@@ -526,9 +615,9 @@ async fn prune(ledger: Arc<dyn Ledger>) {
 }
 
 /// Ends when the host drains and the message is not started; otherwise never.
-async fn not_started(drain: &CancellationToken, started: &AtomicBool) {
+async fn not_started(drain: &CancellationToken, work: &Work) {
     drain.cancelled().await;
-    if started.load(Ordering::Relaxed) {
+    if work.has_begun() {
         std::future::pending::<()>().await;
     }
 }

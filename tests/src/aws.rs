@@ -283,18 +283,11 @@ moto.server.main(sys.argv[1:])
     /// What the host is configured with for this bucket and queue.
     #[must_use]
     pub fn settings(&self, wired: &Wired) -> Settings {
-        let bucket = BucketSettings {
-            name: wired.bucket.clone(),
-            owner: wired.owner.clone(),
-            region: None,
-        };
+        let bucket = BucketSettings::new(&wired.bucket, &wired.owner);
         Settings {
-            queue_url: wired.queue_url.clone(),
-            region: REGION.to_owned(),
             endpoint_url: Some(self.url.clone()),
-            buckets: vec![bucket],
             wait_s: 1,
-            visibility_timeout_s: None,
+            ..Settings::new(&wired.queue_url, REGION, vec![bucket])
         }
     }
 

@@ -15,7 +15,7 @@ use sluicegate::{
     clock::Clock,
     event::ObjectId,
     finding::{EventFacts, Severity, Sighting},
-    ledger::{Claim, Ledger},
+    ledger::{Claim, Known, Ledger},
 };
 
 /// How long the ledgers that are tried keep what they know.
@@ -34,6 +34,7 @@ pub async fn holds(fresh: Fresh<'_>) {
         ledger
     };
     completions_add_up(&*one().await).await;
+    marks_only_grow_until_all_is_there(&*one().await).await;
     an_event_counts_once_in_a_finding(&*one().await).await;
     many_events_count_at_once(&*one().await).await;
     times_of_updates_only_grow(&*one().await).await;
@@ -90,6 +91,30 @@ async fn completions_add_up(ledger: &dyn Ledger) {
         "a hash is not forgotten"
     );
     assert_eq!(ledger.inflated_sha256(other).await.unwrap(), None);
+}
+
+async fn marks_only_grow_until_all_is_there(ledger: &dyn Ledger) {
+    let (object, other) = (ObjectId([1; 16]), ObjectId([2; 16]));
+    let reach = async |delivery, upto| {
+        let reached = ledger.reached(object, "s3://b/k", delivery, upto).await;
+        reached.unwrap();
+        let known = ledger.known(object).await.unwrap();
+        (known.complete, known.upto.into_iter().collect::<Vec<_>>())
+    };
+    let of = |name: &str, upto| (name.to_owned(), upto);
+    assert_eq!(reach("a", 10).await, (vec![], vec![of("a", 10)]));
+    assert_eq!(reach("a", 5).await, (vec![], vec![of("a", 10)]));
+    let both = vec![of("a", 30), of("b-1", u32::MAX)];
+    reach("b-1", u32::MAX).await;
+    assert_eq!(reach("a", 30).await, (vec![], both));
+    ledger
+        .complete(object, "s3://b/k", &["b-1".into(), "c".into()], None)
+        .await
+        .unwrap();
+    let known = ledger.known(object).await.unwrap();
+    assert_eq!(known.upto.into_iter().collect::<Vec<_>>(), [of("a", 30)]);
+    assert_eq!(known.complete.len(), 2);
+    assert_eq!(ledger.known(other).await.unwrap(), Known::default());
 }
 
 async fn an_event_counts_once_in_a_finding(ledger: &dyn Ledger) {
@@ -308,6 +333,8 @@ async fn what_is_old_is_forgotten_and_what_is_owed_is_not(fresh: Fresh<'_>) {
         .complete(object, "s3://b/k", &["a".into()], Some([9; 32]))
         .await
         .unwrap();
+    let marked = ObjectId([2; 16]);
+    ledger.reached(marked, "s3://b/l", "a", 7).await.unwrap();
     let told = ledger.observe(vec![sighting("a", 1, 0)], 0).await.unwrap()[0]
         .finding
         .id
@@ -327,6 +354,7 @@ async fn what_is_old_is_forgotten_and_what_is_owed_is_not(fresh: Fresh<'_>) {
     now.store(keep_ms + 1_000, Ordering::SeqCst);
     ledger.prune().await.unwrap();
     assert!(ledger.completed(object).await.unwrap().is_empty());
+    assert_eq!(ledger.known(marked).await.unwrap(), Known::default());
     assert_eq!(ledger.inflated_sha256(object).await.unwrap(), None);
     assert!(ledger.take(&told, 0).await.unwrap().is_none());
     assert!(

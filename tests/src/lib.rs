@@ -2,6 +2,7 @@
 
 pub mod authoring;
 pub mod aws;
+pub mod aws_proxy;
 pub mod crafted;
 pub mod host;
 pub mod ledger;

@@ -74,16 +74,14 @@ impl S3 {
 
 async fn source(url: &str) -> Sqs {
     let settings = Settings {
-        queue_url: "http://127.0.0.1/123456789012/q".to_owned(),
-        region: "eu-west-1".to_owned(),
         endpoint_url: Some(url.to_owned()),
-        buckets: vec![BucketSettings {
-            name: BUCKET.to_owned(),
-            owner: "123456789012".to_owned(),
-            region: None,
-        }],
         wait_s: 1,
         visibility_timeout_s: Some(30),
+        ..Settings::new(
+            "http://127.0.0.1/123456789012/q",
+            "eu-west-1",
+            vec![BucketSettings::new(BUCKET, "123456789012")],
+        )
     };
     Sqs::with_config(&settings, &config(url).await)
         .await
@@ -150,7 +148,6 @@ async fn a_refusal_is_the_configurations_fault_and_asked_once() {
     for (status, code) in [
         (403, "AccessDenied"),
         (400, "KMS.DisabledException"),
-        (400, "ExpiredToken"),
         (404, "NoSuchBucket"),
     ] {
         let s3 = S3::start([error(status, code)]).await;
@@ -167,6 +164,7 @@ async fn what_passes_is_told_at_once_and_not_retried_here() {
         (503, "SlowDown"),
         (500, "InternalError"),
         (429, "TooManyRequests"),
+        (400, "ExpiredToken"),
         (400, "RequestTimeout"),
     ] {
         let s3 = S3::start([error(status, code)]).await;

@@ -1,6 +1,8 @@
 //! `sluicegate dead-letters`: what could not be delivered, and why.
 
 mod filter;
+#[cfg(feature = "sqs")]
+mod queue;
 mod redrive;
 mod stats;
 
@@ -9,10 +11,11 @@ use clap::{Args, Subcommand};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use self::filter::Filter;
-use super::{Configured, Failure, output::Output};
+use super::{Configured, Failure, Signals, output::Output};
 use crate::{
     assemble,
-    deadletter::{DeadLetter, Subject},
+    config::Config,
+    deadletter::Subject,
     store::{Store, Stored},
     text::shown,
 };
@@ -30,13 +33,38 @@ pub enum Command {
     Redrive(Redrive),
 }
 
+/// Which dead letters.
+#[derive(Debug, Args)]
+struct Place {
+    /// Look into SQS's dead-letter queue instead, by its address; `redrive` sends its messages to the
+    /// queue of the source
+    #[cfg(feature = "sqs")]
+    #[arg(long, value_name = "URL")]
+    queue: Option<String>,
+}
+
+impl Place {
+    fn queue(&self) -> Option<&str> {
+        #[cfg(feature = "sqs")]
+        return self.queue.as_deref();
+        #[cfg(not(feature = "sqs"))]
+        None
+    }
+}
+
 /// Arguments of `list`.
 #[derive(Debug, Args)]
 pub struct List {
     #[command(flatten)]
     configured: Configured,
+    #[command(flatten)]
+    place: Place,
     /// List what is pending for this sink instead of dead letters
-    #[arg(long, value_name = "SINK")]
+    #[cfg_attr(
+        feature = "sqs",
+        arg(long, value_name = "SINK", conflicts_with = "queue")
+    )]
+    #[cfg_attr(not(feature = "sqs"), arg(long, value_name = "SINK"))]
     pending: Option<String>,
     /// At most so many
     #[arg(long, default_value_t = 1000)]
@@ -50,7 +78,9 @@ pub struct List {
 pub struct Show {
     #[command(flatten)]
     configured: Configured,
-    /// The name that `list` prints
+    #[command(flatten)]
+    place: Place,
+    /// The name that `list` prints; with `--queue` the identifier of a message
     name: String,
 }
 
@@ -59,6 +89,8 @@ pub struct Show {
 pub struct Stats {
     #[command(flatten)]
     configured: Configured,
+    #[command(flatten)]
+    place: Place,
     #[command(flatten)]
     filter: Filter,
 }
@@ -69,35 +101,60 @@ pub struct Redrive {
     #[command(flatten)]
     configured: Configured,
     #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
     filter: Filter,
     /// Only say what would be done
     #[arg(long)]
     dry_run: bool,
 }
 
-pub(super) async fn run(command: &Command) -> Result<(), Failure> {
+pub(super) async fn run(command: &Command, signals: Signals) -> Result<(), Failure> {
+    let (configured, place) = match command {
+        Command::List(list) => (&list.configured, &list.place),
+        Command::Show(show) => (&show.configured, &show.place),
+        Command::Stats(stats) => (&stats.configured, &stats.place),
+        Command::Redrive(redrive) => (&redrive.configured, &redrive.place),
+    };
+    let config = configured.load()?;
+    if let Some(url) = place.queue() {
+        return in_queue(&config, url, command, signals).await;
+    }
+    let store = assemble::store(&config.store).await?;
     match command {
-        Command::List(list) => {
-            let config = list.configured.load()?;
-            let store = assemble::store(&config.store).await?;
-            Ok(print_list(&store, list).await?)
-        }
-        Command::Show(show) => {
-            let config = show.configured.load()?;
-            let store = assemble::store(&config.store).await?;
-            Ok(print_one(&store, &show.name).await?)
-        }
-        Command::Stats(stats) => {
-            let config = stats.configured.load()?;
-            let store = assemble::store(&config.store).await?;
-            Ok(stats::print(&store, &stats.filter).await?)
-        }
+        Command::List(list) => print_list(&store, list).await?,
+        Command::Show(show) => print_one(&store, &show.name).await?,
+        Command::Stats(stats) => stats::print(&store, &stats.filter).await?,
         Command::Redrive(redrive) => {
-            let config = redrive.configured.load()?;
-            let store = assemble::store(&config.store).await?;
-            Ok(redrive::run(&store, &redrive.filter, redrive.dry_run).await?)
+            redrive::run(&store, &redrive.filter, redrive.dry_run).await?;
         }
     }
+    Ok(())
+}
+
+#[cfg(feature = "sqs")]
+async fn in_queue(
+    config: &Config,
+    url: &str,
+    command: &Command,
+    signals: Signals,
+) -> Result<(), Failure> {
+    let all = Filter::default();
+    let (filter, task) = match command {
+        Command::List(list) => (&list.filter, queue::Task::List { limit: list.limit }),
+        Command::Show(show) => (&all, queue::Task::Show { id: &show.name }),
+        Command::Stats(stats) => (&stats.filter, queue::Task::Stats),
+        Command::Redrive(redrive) => {
+            let dry_run = redrive.dry_run;
+            (&redrive.filter, queue::Task::Redrive { dry_run })
+        }
+    };
+    queue::run(config, url, filter, task, &signals.drain).await
+}
+
+#[cfg(not(feature = "sqs"))]
+async fn in_queue(_: &Config, _: &str, _: &Command, _: Signals) -> Result<(), Failure> {
+    unreachable!("without SQS nobody can name a queue")
 }
 
 async fn print_list(store: &Store, list: &List) -> anyhow::Result<()> {
@@ -168,7 +225,7 @@ fn line(entry: &Stored) -> String {
             let sink = letter.sink.as_deref().unwrap_or("-");
             format!(
                 "{}  {}  {}  {}  {}",
-                time(letter),
+                moment(letter.time_ms),
                 entry.name,
                 letter.cause,
                 shown(sink),
@@ -183,11 +240,11 @@ fn line(entry: &Stored) -> String {
     }
 }
 
-fn time(letter: &DeadLetter) -> String {
-    OffsetDateTime::from_unix_timestamp_nanos(i128::from(letter.time_ms) * 1_000_000)
+fn moment(ms: i64) -> String {
+    OffsetDateTime::from_unix_timestamp_nanos(i128::from(ms) * 1_000_000)
         .ok()
         .and_then(|time| time.format(&Rfc3339).ok())
-        .unwrap_or_else(|| letter.time_ms.to_string())
+        .unwrap_or_else(|| ms.to_string())
 }
 
 fn about(subject: &Subject) -> String {
@@ -220,7 +277,10 @@ fn about(subject: &Subject) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{deadletter::Cause, event::ObjectRef};
+    use crate::{
+        deadletter::{Cause, DeadLetter},
+        event::ObjectRef,
+    };
 
     fn entry(subject: Subject) -> Stored {
         let letter = DeadLetter {

@@ -154,7 +154,7 @@ pub async fn execute(command: Command, signals: Signals) -> Result<(), Failure> 
         Command::Check(arguments) => check::run(&arguments).await,
         Command::Demo(arguments) => demo::run(&arguments, signals.drain).await,
         Command::Backtest(arguments) => backtest::run(&arguments).await,
-        Command::DeadLetters(command) => dead_letters::run(&command).await,
+        Command::DeadLetters(command) => dead_letters::run(&command, signals).await,
         Command::Rules(command) => rules::execute(&command),
         Command::Plugin(command) => plugin::run(command).await,
     }

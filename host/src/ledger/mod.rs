@@ -11,7 +11,7 @@ pub mod dynamodb;
 mod sqlite;
 pub mod windows;
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use async_trait::async_trait;
 
@@ -41,11 +41,32 @@ pub trait Ledger: Send + Sync + 'static {
     /// When the ledger cannot be written; the claim then ends with its time.
     async fn release(&self, claim: &Claim) -> anyhow::Result<()>;
 
-    /// Names of the deliveries (sinks, and `findings`) that have all of this object.
+    /// What the deliveries (sinks, and `findings`) have of this object.
     ///
     /// # Errors
     /// When the ledger cannot be read.
-    async fn completed(&self, object: ObjectId) -> anyhow::Result<Vec<String>>;
+    async fn known(&self, object: ObjectId) -> anyhow::Result<Known>;
+
+    /// Names of the deliveries that have all of this object.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    async fn completed(&self, object: ObjectId) -> anyhow::Result<Vec<String>> {
+        Ok(self.known(object).await?.complete)
+    }
+
+    /// Says that this delivery has settled every event of the object before position `upto`. A smaller
+    /// position than one that is known changes nothing.
+    ///
+    /// # Errors
+    /// When the ledger cannot be written; more is then sent twice should the object come again.
+    async fn reached(
+        &self,
+        object: ObjectId,
+        url: &str,
+        delivery: &str,
+        upto: u32,
+    ) -> anyhow::Result<()>;
 
     /// Says that these deliveries have all of this object. `sha256` is that of the inflated bytes,
     /// where all of them were read.
@@ -103,6 +124,15 @@ pub trait Ledger: Send + Sync + 'static {
     /// # Errors
     /// When the ledger cannot be written.
     async fn prune(&self) -> anyhow::Result<()>;
+}
+
+/// Who has what of an object.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Known {
+    /// Deliveries that have all of it.
+    pub complete: Vec<String>,
+    /// Of others, the position before which each has settled every event.
+    pub upto: BTreeMap<String, u32>,
 }
 
 /// A finding after new sightings were counted.

@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 
 use super::{
-    Claim, KEEP, Ledger, Observed,
+    Claim, KEEP, Known, Ledger, Observed,
     claims::Claims,
     count::{add, begin},
     database::{self, Schema},
@@ -54,6 +54,13 @@ CREATE TABLE finding_events (
 ) WITHOUT ROWID;
 ";
 
+/// Made beside the tables of version 1: a program that does not know it sends more twice, and nothing else.
+const PROGRESS: &str = "
+CREATE TABLE IF NOT EXISTS progress (
+    object BLOB NOT NULL, delivery TEXT NOT NULL, upto INTEGER NOT NULL, PRIMARY KEY (object, delivery)
+) WITHOUT ROWID;
+";
+
 /// See the module.
 #[derive(Clone)]
 pub struct Sqlite {
@@ -71,7 +78,7 @@ impl Sqlite {
     /// # Errors
     /// When the file cannot be opened, is in use, or was written by a newer version.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
-        Ok(Self::over(database::open(path, &SCHEMA)?))
+        Self::over(database::open(path, &SCHEMA)?)
     }
 
     /// A ledger that is gone with its last clone, for tests and embedding.
@@ -82,16 +89,19 @@ impl Sqlite {
         let connection =
             Connection::open_in_memory().context("failed to open a ledger in memory")?;
         database::prepare(&connection, &SCHEMA)?;
-        Ok(Self::over(connection))
+        Self::over(connection)
     }
 
-    fn over(connection: Connection) -> Self {
-        Self {
+    fn over(connection: Connection) -> anyhow::Result<Self> {
+        connection
+            .execute_batch(PROGRESS)
+            .context("failed to create the table of progress")?;
+        Ok(Self {
             connection: Arc::new(Mutex::new(connection)),
             claims: Arc::default(),
             keep: KEEP,
             clock: clock::system(),
-        }
+        })
     }
 
     /// Keeps what it knows for so long.
@@ -151,12 +161,41 @@ impl Ledger for Sqlite {
         Ok(())
     }
 
-    async fn completed(&self, object: ObjectId) -> anyhow::Result<Vec<String>> {
+    async fn known(&self, object: ObjectId) -> anyhow::Result<Known> {
         self.transact("read completions", move |tx| {
             let mut query =
                 tx.prepare_cached("SELECT delivery FROM completions WHERE object = ?1")?;
             let rows = query.query_map([object.0], |row| row.get(0))?;
-            Ok(rows.collect::<Result<_, _>>()?)
+            let complete = rows.collect::<Result<_, _>>()?;
+            let mut query =
+                tx.prepare_cached("SELECT delivery, upto FROM progress WHERE object = ?1")?;
+            let rows = query.query_map([object.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            let upto = rows.collect::<Result<_, _>>()?;
+            Ok(Known { complete, upto })
+        })
+        .await
+    }
+
+    async fn reached(
+        &self,
+        object: ObjectId,
+        url: &str,
+        delivery: &str,
+        upto: u32,
+    ) -> anyhow::Result<()> {
+        let (url, delivery, now_ms) = (url.to_owned(), delivery.to_owned(), (self.clock)());
+        self.transact("write a mark", move |tx| {
+            tx.prepare_cached(
+                "INSERT INTO objects (id, url, updated_ms) VALUES (?1, ?2, ?3) ON CONFLICT (id) \
+                 DO UPDATE SET updated_ms = excluded.updated_ms",
+            )?
+            .execute(params![object.0, url, now_ms])?;
+            tx.prepare_cached(
+                "INSERT INTO progress (object, delivery, upto) VALUES (?1, ?2, ?3) \
+                 ON CONFLICT (object, delivery) DO UPDATE SET upto = max(upto, excluded.upto)",
+            )?
+            .execute(params![object.0, delivery, upto])?;
+            Ok(())
         })
         .await
     }
@@ -177,8 +216,11 @@ impl Ledger for Sqlite {
             .execute(params![object.0, url, sha256, now_ms])?;
             let mut insert =
                 tx.prepare_cached("INSERT OR IGNORE INTO completions (object, delivery) VALUES (?1, ?2)")?;
+            let mut unmark =
+                tx.prepare_cached("DELETE FROM progress WHERE object = ?1 AND delivery = ?2")?;
             for delivery in deliveries {
                 insert.execute(params![object.0, delivery])?;
+                unmark.execute(params![object.0, delivery])?;
             }
             Ok(())
         })
@@ -276,6 +318,7 @@ impl Ledger for Sqlite {
         self.transact("prune the ledger", move |tx| {
             for statement in [
                 "DELETE FROM completions WHERE object IN (SELECT id FROM objects WHERE updated_ms < ?1)",
+                "DELETE FROM progress WHERE object IN (SELECT id FROM objects WHERE updated_ms < ?1)",
                 "DELETE FROM objects WHERE updated_ms < ?1",
                 "DELETE FROM finding_events WHERE finding IN \
                  (SELECT number FROM findings WHERE seen_ms < ?1 AND count <= announced_count)",

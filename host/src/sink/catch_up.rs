@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::hold::Hold;
 use crate::{
     ack::Outcome,
+    claims::Held,
     deadletter::DeadLetter,
     store::{Store, Stored},
 };
@@ -27,13 +28,36 @@ const IN_VAIN: usize = 3;
 /// Reads again what a pending reference is about, and gives it to the sink's delivery.
 #[async_trait]
 pub trait Replay: Send + Sync + 'static {
-    /// Replays one reference for one sink, through
+    /// Replays the reference of this name for one sink, through
     /// [`Delivery::deliver_replayed`](super::delivery::Delivery::deliver_replayed), and waits for the
     /// outcome. `Delivered` and `DeadLettered` remove the reference; otherwise it stays.
     ///
     /// # Errors
     /// When the reference could not be read again; it stays.
-    async fn replay(&self, sink: &str, letter: &DeadLetter) -> anyhow::Result<Outcome>;
+    async fn replay(&self, sink: &str, name: &str, letter: &DeadLetter)
+    -> anyhow::Result<Replayed>;
+}
+
+/// How a replay ended. To be dropped after the reference was removed: until then nobody else replays it.
+#[derive(Debug)]
+pub struct Replayed {
+    outcome: Outcome,
+    _claim: Held,
+}
+
+impl Replayed {
+    pub(crate) fn under(claim: Held, outcome: Outcome) -> Self {
+        Self {
+            outcome,
+            _claim: claim,
+        }
+    }
+}
+
+impl From<Outcome> for Replayed {
+    fn from(outcome: Outcome) -> Self {
+        Self::under(Held::default(), outcome)
+    }
 }
 
 /// What a sink may still be owed.
@@ -175,7 +199,8 @@ impl CatchUp {
             Ok(letter) => letter,
             Err(error) => anyhow::bail!("{error:#}"),
         };
-        match self.replay.replay(&self.sink, letter).await? {
+        let replayed = self.replay.replay(&self.sink, &stored.name, letter).await?;
+        match replayed.outcome {
             Outcome::Delivered | Outcome::DeadLettered => {
                 self.store.resolve(&stored.name).await?;
                 Ok(true)

@@ -17,7 +17,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-pub use super::catch_up::Replay;
+pub use super::catch_up::{Replay, Replayed};
 use super::{
     Batch, Entry, Origin, Parcel, Part, Sink,
     batch::Packer,

@@ -14,7 +14,7 @@ use bytes::Bytes;
 
 use super::{
     Batch, Entry, Limits, Origin, Parcel, Refused, SendError, Sink, Unencodable,
-    delivery::{Delivery, Replay, Settings},
+    delivery::{Delivery, Replay, Replayed, Settings},
 };
 use crate::{
     ack::{self, Finalizer, Outcome},
@@ -320,7 +320,12 @@ impl Again {
 
 #[async_trait]
 impl Replay for Again {
-    async fn replay(&self, _sink: &str, letter: &DeadLetter) -> anyhow::Result<Outcome> {
+    async fn replay(
+        &self,
+        _sink: &str,
+        _name: &str,
+        letter: &DeadLetter,
+    ) -> anyhow::Result<Replayed> {
         let Subject::Events { object, ranges, .. } = &letter.subject else {
             anyhow::bail!("no events")
         };
@@ -333,6 +338,6 @@ impl Replay for Again {
                 .await;
         }
         ack.settle(Outcome::Delivered);
-        Ok(finalizer.outcome().await)
+        Ok(finalizer.outcome().await.into())
     }
 }

@@ -1,5 +1,7 @@
 //! Sources: where messages come from and where the objects they announce are read.
 
+#[cfg(feature = "sqs")]
+mod credentials;
 #[cfg(feature = "directory")]
 pub mod directory;
 pub mod layout;
@@ -47,12 +49,23 @@ pub trait Source: Send + Sync + 'static {
     /// The variant says what is to be done.
     async fn open(&self, reference: &ObjectRef) -> Result<OpenObject, OpenError>;
 
+    /// How often a message is tried before its objects become dead letters; without a number it always comes
+    /// again.
+    fn poison_after(&self) -> Option<u32> {
+        None
+    }
+
     /// Tries queue and bucket, for `check --online`.
     ///
     /// # Errors
     /// Says what is wrong and what to do.
     async fn check(&self) -> anyhow::Result<String>;
 }
+
+/// A receive that fails until somebody mends it; the text says what to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NeedsMending(pub &'static str);
 
 /// One message of a source.
 #[derive(Debug)]

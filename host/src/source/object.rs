@@ -3,15 +3,16 @@
 
 use std::{
     collections::HashMap,
-    sync::{PoisonError, RwLock},
+    sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
 
 use anyhow::anyhow;
 use aws_config::{Region, SdkConfig};
+use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::{
     Client,
-    config::{Builder, ResponseChecksumValidation},
+    config::{Builder, IdentityCache, ResponseChecksumValidation},
     error::{DisplayErrorContext, ProvideErrorMetadata, SdkError},
     operation::get_object::{GetObjectError, GetObjectOutput},
     primitives::ByteStream,
@@ -20,6 +21,7 @@ use futures_util::stream;
 
 use super::{
     Body, OpenError, OpenObject,
+    credentials::Renewing,
     layout::{self, Layout, is_region},
     sqs::{BucketSettings, Settings},
 };
@@ -37,37 +39,38 @@ const MISSING_PAUSE: Duration = Duration::from_millis(200);
 #[derive(Debug)]
 pub struct Objects {
     buckets: HashMap<String, Bucket>,
-    config: Builder,
 }
 
 #[derive(Debug)]
 struct Bucket {
     owner: String,
+    config: Builder,
+    role: Option<String>,
+    /// Those of the role, or those of the host where they can be looked for anew.
+    credentials: Option<Arc<Renewing>>,
     /// Replaced when S3 tells another region. Never locked across an await.
     client: RwLock<Client>,
 }
 
 impl Objects {
-    pub(super) fn new(settings: &Settings, config: &SdkConfig) -> Self {
+    /// `own` are the credentials of `config`, where they can be looked for anew.
+    pub(super) fn new(
+        settings: &Settings,
+        config: &SdkConfig,
+        own: Option<&Arc<Renewing>>,
+    ) -> Self {
         // gzip carries its own checksum, and the ledger keeps a SHA-256 of what was read.
-        let config = aws_sdk_s3::config::Builder::from(config)
+        let common = Builder::from(config)
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
             .disable_multi_region_access_points(true)
             .force_path_style(settings.endpoint_url.is_some());
         let bucket = |bucket: &BucketSettings| {
             let region = bucket.region.as_ref().unwrap_or(&settings.region);
-            let client = RwLock::new(client_in(&config, region));
-            (
-                bucket.name.clone(),
-                Bucket {
-                    owner: bucket.owner.clone(),
-                    client,
-                },
-            )
+            let about = Bucket::new(bucket, region, common.clone(), config, own);
+            (bucket.name.clone(), about)
         };
         Self {
             buckets: settings.buckets.iter().map(bucket).collect(),
-            config,
         }
     }
 
@@ -78,7 +81,7 @@ impl Objects {
         if let Some(url) = &settings.endpoint_url {
             loader = loader.endpoint_url(url);
         }
-        Self::new(settings, &loader.load().await)
+        Self::new(settings, &loader.load().await, None)
     }
 
     /// Every object under a prefix, with its size in stored bytes, in the order of S3.
@@ -172,6 +175,7 @@ impl Objects {
     ) -> Result<GetObjectOutput, OpenError> {
         let mut moved = false;
         let mut attempt = 1;
+        bucket.assume(&reference.bucket).await?;
         loop {
             let answer = bucket
                 .client()
@@ -189,11 +193,14 @@ impl Objects {
             match region_told(&error) {
                 Some(region) if !moved => {
                     tracing::warn!(bucket = %shown(&reference.bucket), region, "a bucket lies in another region than configured; its setting `region` saves a request");
-                    bucket.move_to(client_in(&self.config, &region));
+                    bucket.move_to(&region);
                     moved = true;
                     continue;
                 }
                 _ => {}
+            }
+            if has_expired(error.code().unwrap_or_default()) {
+                bucket.credentials.as_ref().inspect(|own| own.forget());
             }
             match decide(reference, &error) {
                 OpenError::Lost {
@@ -214,6 +221,10 @@ impl Objects {
         names.sort();
         for name in &names {
             let bucket = &self.buckets[name];
+            bucket
+                .assume(name)
+                .await
+                .map_err(|error| anyhow::Error::from(error).context("a role is needed"))?;
             let request = bucket
                 .client()
                 .head_bucket()
@@ -242,6 +253,57 @@ impl Objects {
 }
 
 impl Bucket {
+    fn new(
+        settings: &BucketSettings,
+        region: &str,
+        config: Builder,
+        sdk: &SdkConfig,
+        own: Option<&Arc<Renewing>>,
+    ) -> Self {
+        let role = settings.role_arn.as_ref();
+        let assumed =
+            role.map(|role| Renewing::of_a_role(role, settings.external_id.as_deref(), sdk));
+        let config = match &assumed {
+            Some(assumed) => config
+                .credentials_provider(assumed.shared())
+                .identity_cache(IdentityCache::no_cache()),
+            None => config,
+        };
+        Self {
+            owner: settings.owner.clone(),
+            client: RwLock::new(client_in(&config, region)),
+            config,
+            role: role.cloned(),
+            credentials: assumed.or_else(|| own.cloned()),
+        }
+    }
+
+    /// Has the credentials of the bucket's role, where it has one; they are kept until shortly before they
+    /// expire.
+    async fn assume(&self, name: &str) -> Result<(), OpenError> {
+        let (Some(role), Some(credentials)) = (&self.role, &self.credentials) else {
+            return Ok(());
+        };
+        let Err(error) = credentials.check().await else {
+            return Ok(());
+        };
+        let said = shown(&DisplayErrorContext(&error).to_string());
+        let refused = matches!(error, CredentialsError::InvalidConfiguration(_))
+            || ["AccessDenied", "ValidationError", "InvalidClientTokenId"]
+                .iter()
+                .any(|code| said.contains(code));
+        let error = anyhow!("{said}").context(format!(
+            "failed to assume role {} for bucket {} (sts:AssumeRole is needed, and the role must trust us)",
+            shown(role),
+            shown(name)
+        ));
+        Err(if refused {
+            OpenError::Denied(error)
+        } else {
+            OpenError::Unavailable(error)
+        })
+    }
+
     fn client(&self) -> Client {
         self.client
             .read()
@@ -249,7 +311,8 @@ impl Bucket {
             .clone()
     }
 
-    fn move_to(&self, client: Client) {
+    fn move_to(&self, region: &str) {
+        let client = client_in(&self.config, region);
         *self.client.write().unwrap_or_else(PoisonError::into_inner) = client;
     }
 }
@@ -350,6 +413,14 @@ enum Fault {
     Archived,
 }
 
+/// Whether AWS says that credentials were right once: others are looked for.
+pub(super) fn has_expired(code: &str) -> bool {
+    matches!(
+        code,
+        "ExpiredToken" | "ExpiredTokenException" | "RequestExpired" | "TokenRefreshRequired"
+    )
+}
+
 /// One row of the table of errors each.
 fn fault(status: Option<u16>, code: &str, delete_marker: bool, versioned: bool) -> Fault {
     match (status, code) {
@@ -370,9 +441,8 @@ fn fault(status: Option<u16>, code: &str, delete_marker: bool, versioned: bool) 
             | "RequestLimitExceeded"
             | "KMS.ThrottlingException",
         ) => Fault::Passing,
-        (_, "AccessDenied" | "ExpiredToken" | "InvalidToken" | "InvalidAccessKeyId") => {
-            Fault::Configuration
-        }
+        (_, code) if has_expired(code) => Fault::Passing,
+        (_, "AccessDenied" | "InvalidToken" | "InvalidAccessKeyId") => Fault::Configuration,
         (_, code) if code.starts_with("KMS.") => Fault::Configuration,
         (Some(301 | 307 | 401 | 403), _) => Fault::Configuration,
         (Some(400), "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException") => {
@@ -432,7 +502,7 @@ mod tests {
             (400, "KMS.DisabledException", Configuration),
             (400, "KMS.KMSInvalidStateException", Configuration),
             (400, "KMS.ThrottlingException", Passing),
-            (400, "ExpiredToken", Configuration),
+            (400, "ExpiredToken", Passing),
             (301, "PermanentRedirect", Configuration),
             (400, "AuthorizationHeaderMalformed", Configuration),
             (400, "RequestTimeout", Passing),

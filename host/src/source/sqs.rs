@@ -6,27 +6,29 @@
 
 mod deletes;
 mod lease;
+pub mod set_aside;
+mod settings;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
 use async_trait::async_trait;
 use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
 use aws_sdk_sqs::{
     Client,
+    config::IdentityCache,
     error::{DisplayErrorContext, ProvideErrorMetadata},
     types::{MessageSystemAttributeName, QueueAttributeName},
 };
-use serde::{Deserialize, Serialize};
 
+pub use self::settings::{BucketSettings, Poison, Settings};
 use self::{deletes::Deletes, lease::Extended};
 use super::{
-    Announcement, Lease, Message, OpenError, OpenObject, Source,
-    layout::{is_account, is_region},
-    notification::Trust,
-    object::Objects,
+    Announcement, Lease, Message, NeedsMending, OpenError, OpenObject, Source,
+    credentials::Renewing,
+    object::{Objects, has_expired},
 };
-use crate::{config::Problems, event::ObjectRef, text::shown};
+use crate::{event::ObjectRef, text::shown};
 
 /// SQS hands out no more messages in one call.
 const MAX_RECEIVED: usize = 10;
@@ -35,133 +37,6 @@ const CEILING: Duration = Duration::from_hours(12);
 const FIRST_DELAY_S: u32 = 10;
 const LONGEST_DELAY_S: u32 = 900;
 
-/// Configuration of the queue and the buckets.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Settings {
-    /// Address of the queue, as `aws sqs get-queue-url` prints it. Required.
-    pub queue_url: String,
-    /// Region of the queue, and of each bucket that names none. Required.
-    pub region: String,
-    /// Another address for both services, such as a VPC endpoint or a test server; S3 is then asked
-    /// path-style. Default: AWS's own.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub endpoint_url: Option<String>,
-    /// The buckets that may be read. What a message announces elsewhere is refused. At least one.
-    pub buckets: Vec<BucketSettings>,
-    /// How long one call waits for messages, in seconds. Default 20, range 0 to 20.
-    #[serde(default = "default_wait_s")]
-    pub wait_s: u32,
-    /// How long a message stays invisible without a sign of life, in seconds. Default: the queue's own;
-    /// range 10 to 43200.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub visibility_timeout_s: Option<u32>,
-}
-
-/// A bucket that may be read.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct BucketSettings {
-    /// Name; no ARN, no access point. Required.
-    pub name: String,
-    /// Account that owns it, twelve digits: S3 refuses us should the name ever belong to somebody else.
-    /// Required.
-    pub owner: String,
-    /// Region, where it is not the queue's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub region: Option<String>,
-}
-
-fn default_wait_s() -> u32 {
-    20
-}
-
-impl Settings {
-    /// Reports every value that cannot be right.
-    pub fn validate(&self, at: &str, problems: &mut Problems) {
-        validate_url(&format!("{at}.queue_url"), &self.queue_url, problems);
-        if let Some(url) = &self.endpoint_url {
-            validate_url(&format!("{at}.endpoint_url"), url, problems);
-        }
-        validate_region(&format!("{at}.region"), &self.region, problems);
-        problems.range(&format!("{at}.wait_s"), self.wait_s, 0..=20);
-        if let Some(timeout) = self.visibility_timeout_s {
-            problems.range(&format!("{at}.visibility_timeout_s"), timeout, 10..=43_200);
-        }
-        if self.buckets.is_empty() {
-            problems.push(format!("{at}.buckets must name at least one bucket"));
-        }
-        for (position, bucket) in self.buckets.iter().enumerate() {
-            let at = format!("{at}.buckets[{position}]");
-            bucket.validate(&at, problems);
-            if self.buckets[..position]
-                .iter()
-                .any(|earlier| earlier.name == bucket.name)
-            {
-                problems.push(format!(
-                    "{at}.name must be named once, got {} again",
-                    shown(&bucket.name)
-                ));
-            }
-        }
-    }
-
-    /// What a notification may announce.
-    #[must_use]
-    pub fn trust(&self) -> Trust {
-        Trust::new(self.buckets.iter().map(|bucket| bucket.name.as_str()))
-    }
-}
-
-impl BucketSettings {
-    fn validate(&self, at: &str, problems: &mut Problems) {
-        if !is_bucket_name(&self.name) {
-            problems.push(format!(
-                "{at}.name must be a bucket's name (3 to 63 of a-z, 0-9, `-` and `.`; no ARN), got {}",
-                shown(&self.name)
-            ));
-        }
-        if !is_account(&self.owner) {
-            problems.push(format!(
-                "{at}.owner must be an account of twelve digits, got {}",
-                shown(&self.owner)
-            ));
-        }
-        if let Some(region) = &self.region {
-            validate_region(&format!("{at}.region"), region, problems);
-        }
-    }
-}
-
-fn is_bucket_name(name: &str) -> bool {
-    let ends = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-    (3..=63).contains(&name.len())
-        && name.chars().all(|c| ends(c) || c == '-' || c == '.')
-        && name.starts_with(ends)
-        && name.ends_with(ends)
-}
-
-fn validate_region(key: &str, region: &str, problems: &mut Problems) {
-    if !is_region(region) {
-        problems.push(format!(
-            "{key} must be a region such as eu-west-1, got {}",
-            shown(region)
-        ));
-    }
-}
-
-fn validate_url(key: &str, url: &str, problems: &mut Problems) {
-    let host = url
-        .strip_prefix("https://")
-        .or_else(|| url.strip_prefix("http://"));
-    if host.is_none_or(|host| host.is_empty() || host.starts_with('/')) {
-        problems.push(format!(
-            "{key} must be an address that begins with https://, got {}",
-            shown(url)
-        ));
-    }
-}
-
 /// The SQS source.
 #[derive(Debug)]
 pub struct Sqs {
@@ -169,8 +44,11 @@ pub struct Sqs {
     queue_url: String,
     wait_s: u32,
     visibility_s: u32,
+    poison_after: Option<u32>,
     deletes: Deletes,
     objects: Objects,
+    /// Where they can be looked for anew.
+    credentials: Option<Arc<Renewing>>,
 }
 
 impl Sqs {
@@ -179,7 +57,9 @@ impl Sqs {
     /// # Errors
     /// When the queue does not tell its visibility timeout.
     pub async fn connect(settings: &Settings) -> anyhow::Result<Self> {
-        Self::with_config(settings, &sdk_config(settings).await).await
+        let credentials = Renewing::of_the_environment(&settings.region);
+        let config = config_with(settings, Some(&credentials)).await;
+        Self::with_parts(settings, &config, Some(credentials)).await
     }
 
     /// The same with the caller's own credentials and HTTP client.
@@ -187,6 +67,14 @@ impl Sqs {
     /// # Errors
     /// When the queue does not tell its visibility timeout.
     pub async fn with_config(settings: &Settings, config: &SdkConfig) -> anyhow::Result<Self> {
+        Self::with_parts(settings, config, None).await
+    }
+
+    async fn with_parts(
+        settings: &Settings,
+        config: &SdkConfig,
+        credentials: Option<Arc<Renewing>>,
+    ) -> anyhow::Result<Self> {
         let client = Client::new(config);
         let visibility_s = match settings.visibility_timeout_s {
             Some(seconds) => seconds,
@@ -194,11 +82,53 @@ impl Sqs {
         };
         Ok(Self {
             deletes: Deletes::start(client.clone(), settings.queue_url.clone()),
-            objects: Objects::new(settings, config),
+            objects: Objects::new(settings, config, credentials.as_ref()),
+            poison_after: (settings.poison == Poison::DeadLetter).then_some(settings.poison_after),
+            credentials,
             queue_url: settings.queue_url.clone(),
             wait_s: settings.wait_s,
             visibility_s,
             client,
+        })
+    }
+
+    /// An error of a receive; what does not pass by itself is marked as such.
+    fn refused(
+        &self,
+        error: &(impl ProvideErrorMetadata + std::error::Error + 'static),
+    ) -> anyhow::Error {
+        let code = code_of(error);
+        if has_expired(code) {
+            self.credentials.as_ref().inspect(|own| own.forget());
+        }
+        match mending(code) {
+            Some(mending) => told(error).context(mending),
+            None => told(error),
+        }
+    }
+
+    /// What becomes of messages that always fail, where the queue sets them aside after so many receives.
+    ///
+    /// # Errors
+    /// When the queue would be there before us.
+    fn redrive(&self, most_receives: Option<u32>) -> anyhow::Result<String> {
+        let always = "a message that always fails";
+        Ok(match (most_receives, self.poison_after) {
+            (Some(most), Some(ours)) => {
+                anyhow::ensure!(
+                    most > ours,
+                    "the queue sets a message aside after {most} receives (maxReceiveCount), before \
+                     source.poison_after = {ours} makes it a dead letter: raise the one or lower the other"
+                );
+                format!("{always} becomes a dead letter after {ours} receives")
+            }
+            (None, Some(ours)) => format!("{always} becomes a dead letter after {ours} receives"),
+            (Some(most), None) => {
+                format!("has a dead-letter queue that {always} reaches after {most} receives")
+            }
+            (None, None) => {
+                format!("has no dead-letter queue ({always} comes back until it expires)")
+            }
         })
     }
 
@@ -227,6 +157,10 @@ impl Sqs {
 /// What [`Sqs::connect`] uses: the credentials and proxies that every AWS tool finds, no retries, and
 /// time limits that leave room for a long poll.
 pub async fn sdk_config(settings: &Settings) -> SdkConfig {
+    config_with(settings, None).await
+}
+
+async fn config_with(settings: &Settings, credentials: Option<&Arc<Renewing>>) -> SdkConfig {
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(Duration::from_secs(5))
         .read_timeout(Duration::from_secs(u64::from(settings.wait_s) + 15))
@@ -237,6 +171,11 @@ pub async fn sdk_config(settings: &Settings) -> SdkConfig {
         .timeout_config(timeouts);
     if let Some(url) = &settings.endpoint_url {
         loader = loader.endpoint_url(url);
+    }
+    if let Some(credentials) = credentials {
+        loader = loader
+            .credentials_provider(credentials.shared())
+            .identity_cache(IdentityCache::no_cache());
     }
     loader.load().await
 }
@@ -269,6 +208,16 @@ async fn visibility_of(client: &Client, queue_url: &str) -> anyhow::Result<u32> 
     })
 }
 
+/// `maxReceiveCount` of a redrive policy; AWS writes it as a number, and some stand-ins as a text.
+fn most_receives(policy: &str) -> Option<u32> {
+    let policy: serde_json::Value = serde_json::from_str(policy).ok()?;
+    let count = policy.get("maxReceiveCount")?;
+    match count.as_str() {
+        Some(text) => text.parse().ok(),
+        None => count.as_u64()?.try_into().ok(),
+    }
+}
+
 /// The whole chain of an SDK error as one text, made fit to be shown.
 fn told(error: &(dyn std::error::Error + 'static)) -> anyhow::Error {
     anyhow::anyhow!("{}", shown(&DisplayErrorContext(error).to_string()))
@@ -294,7 +243,7 @@ impl Source for Sqs {
             .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount)
             .send()
             .await
-            .map_err(|error| told(&error))
+            .map_err(|error| self.refused(&error))
             .with_context(|| format!("failed to receive from queue {}", shown(&self.queue_url)))?;
         let messages = answer.messages.unwrap_or_default();
         Ok(Some(
@@ -364,6 +313,10 @@ impl Source for Sqs {
         self.objects.open(reference).await
     }
 
+    fn poison_after(&self) -> Option<u32> {
+        self.poison_after
+    }
+
     async fn check(&self) -> anyhow::Result<String> {
         let answer = self
             .client
@@ -383,11 +336,9 @@ impl Source for Sqs {
         let waiting = attributes
             .get(&QueueAttributeName::ApproximateNumberOfMessages)
             .map_or("an unknown number of", String::as_str);
-        let redrive = if attributes.contains_key(&QueueAttributeName::RedrivePolicy) {
-            "has a dead-letter queue"
-        } else {
-            "has no dead-letter queue (a message that always fails comes back until it expires)"
-        };
+        let policy = attributes.get(&QueueAttributeName::RedrivePolicy);
+        let redrive = self.redrive(policy.and_then(|policy| most_receives(policy)));
+        let redrive = redrive?;
         let buckets = self.objects.check().await?;
         Ok(format!(
             "queue {}: {} messages wait, visibility {} s, {redrive}; {buckets}",
@@ -398,86 +349,48 @@ impl Source for Sqs {
     }
 }
 
+/// The code of an error; SQS writes some of them in a longer form too.
+fn code_of(error: &impl ProvideErrorMetadata) -> &str {
+    let code = error.code().unwrap_or_default();
+    code.strip_prefix("AWS.SimpleQueueService.").unwrap_or(code)
+}
+
+/// What to do about a code that does not pass by itself.
+fn mending(code: &str) -> Option<NeedsMending> {
+    Some(NeedsMending(match code {
+        "QueueDoesNotExist" | "NonExistentQueue" => {
+            "the queue does not exist: make it again, or mend source.queue_url"
+        }
+        "AccessDenied" | "AccessDeniedException" => {
+            "access is denied: sqs:ReceiveMessage, DeleteMessage, ChangeMessageVisibility and GetQueueAttributes are needed"
+        }
+        "InvalidClientTokenId"
+        | "UnrecognizedClientException"
+        | "InvalidSecurity"
+        | "SignatureDoesNotMatch" => "AWS does not know the credentials: mend them",
+        code if code.starts_with("Kms") || code.starts_with("KMS") => {
+            "the key of the queue refuses: kms:Decrypt is needed"
+        }
+        code if has_expired(code) => "the credentials have expired, and others are looked for",
+        _ => return None,
+    }))
+}
+
 /// Whether the receipt no longer names a message that is ours.
 fn is_gone(error: &impl ProvideErrorMetadata) -> bool {
-    error.code().is_some_and(|code| {
-        let code = code.strip_prefix("AWS.SimpleQueueService.").unwrap_or(code);
-        matches!(
-            code,
-            "ReceiptHandleIsInvalid"
-                | "MessageNotInflight"
-                | "InvalidParameterValue"
-                | "QueueDoesNotExist"
-        )
-    })
+    matches!(
+        code_of(error),
+        "ReceiptHandleIsInvalid"
+            | "MessageNotInflight"
+            | "InvalidParameterValue"
+            | "QueueDoesNotExist"
+            | "NonExistentQueue"
+    )
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
-
-    fn settings() -> Settings {
-        Settings {
-            queue_url: "https://sqs.eu-west-1.amazonaws.com/123456789012/q".to_owned(),
-            region: "eu-west-1".to_owned(),
-            endpoint_url: None,
-            buckets: vec![BucketSettings {
-                name: "leanda-ng-cloudtrail-test-123456789012".to_owned(),
-                owner: "123456789012".to_owned(),
-                region: None,
-            }],
-            wait_s: 20,
-            visibility_timeout_s: None,
-        }
-    }
-
-    fn problems(change: impl FnOnce(&mut Settings)) -> Vec<String> {
-        let mut settings = settings();
-        change(&mut settings);
-        let mut problems = Problems::default();
-        settings.validate("source", &mut problems);
-        problems.lines().to_vec()
-    }
-
-    #[test]
-    fn good_settings_have_no_problem() {
-        assert!(problems(|_| ()).is_empty());
-    }
-
-    #[test]
-    fn every_bad_value_is_named() {
-        let found = problems(|settings| {
-            settings.queue_url = "sqs".to_owned();
-            settings.region = "eu-west-1.example.com".to_owned();
-            settings.wait_s = 21;
-            settings.visibility_timeout_s = Some(5);
-            settings.buckets[0].name = "arn:aws:s3:::b".to_owned();
-            settings.buckets[0].owner = "12345".to_owned();
-        });
-        let keys: Vec<_> = found
-            .iter()
-            .map(|line| line.split(' ').next().unwrap())
-            .collect();
-        let expected = [
-            "queue_url",
-            "region",
-            "wait_s",
-            "visibility_timeout_s",
-            "buckets[0].name",
-            "buckets[0].owner",
-        ];
-        assert_eq!(keys, expected.map(|key| format!("source.{key}")));
-    }
-
-    #[test]
-    fn a_bucket_is_needed_and_named_once() {
-        assert!(problems(|settings| settings.buckets.clear())[0].contains("at least one"));
-        assert!(
-            problems(|settings| settings.buckets.push(settings.buckets[0].clone()))[0]
-                .contains("again")
-        );
-    }
 
     #[test]
     fn a_message_that_failed_rests_longer_each_time() {
@@ -486,5 +399,15 @@ mod tests {
             .map(delay_s)
             .collect();
         assert_eq!(delays, [10, 10, 20, 40, 640, 900, 900]);
+    }
+
+    #[test]
+    fn the_count_of_a_redrive_policy_is_a_number_or_a_text() {
+        let count = |policy| most_receives(policy);
+        assert_eq!(count(r#"{"maxReceiveCount":5}"#), Some(5));
+        assert_eq!(count(r#"{"maxReceiveCount":"100"}"#), Some(100));
+        for none in ["", "{}", r#"{"maxReceiveCount":-1}"#, "[]"] {
+            assert_eq!(count(none), None, "{none}");
+        }
     }
 }

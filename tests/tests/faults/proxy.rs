@@ -25,6 +25,8 @@ pub(crate) enum Weather {
     HalfClose,
     /// Connections are ended at once; those that are open, with their next byte.
     Refuse,
+    /// Connections end with a reset (RST) after so many bytes in one direction.
+    ResetAfter(usize),
 }
 
 /// Stands before one server.
@@ -103,7 +105,16 @@ async fn pass(
                 }
             }
             Weather::HalfClose if answers => return to.shutdown().await.map_err(drop),
-            Weather::Clear | Weather::CutAfter(_) | Weather::HalfClose => {}
+            Weather::ResetAfter(limit) if passed + read > limit => {
+                let sides: [&TcpStream; 2] = [from.as_ref(), to.as_ref()];
+                for side in sides {
+                    // What is closed like this sends a reset, and forgets what was not sent.
+                    side.set_zero_linger().map_err(drop)?;
+                }
+                return Err(());
+            }
+            Weather::Clear | Weather::CutAfter(_) | Weather::HalfClose | Weather::ResetAfter(_) => {
+            }
             Weather::Refuse => return Err(()),
         }
         to.write_all(bytes).await.map_err(drop)?;

@@ -12,6 +12,8 @@ pub(crate) struct Row {
     pub(crate) dead_lettered: usize,
     pub(crate) pending: usize,
     pub(crate) lost: usize,
+    /// Messages that were still in the queue when patience ended.
+    pub(crate) not_settled: u32,
     pub(crate) seconds: f64,
     pub(crate) peak_kb: u64,
     /// What should not be so.
@@ -26,8 +28,8 @@ and delivers to strict servers that stand for Splunk, Datadog and, in the rows a
 through a TCP proxy that misbehaves; several scenarios run at once on the same machine.
 [operating.md](operating.md#reliability) says how to read the table.
 
-| scenario | put | delivered | duplicated | dead-lettered | pending | lost | seconds | peak memory kB |
-| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
+| scenario | put | delivered | duplicated | dead-lettered | pending | lost | not settled | seconds | peak memory kB |
+| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
 ";
 
 /// The page for these rows.
@@ -36,7 +38,7 @@ pub(crate) fn page(rows: &[Row]) -> String {
     for row in rows {
         writeln!(
             page,
-            "| {} | {} | {} | {} | {} | {} | {} | {:.1} | {} |",
+            "| {} | {} | {} | {} | {} | {} | {} | {} | {:.1} | {} |",
             row.name,
             row.put,
             row.delivered,
@@ -44,6 +46,7 @@ pub(crate) fn page(rows: &[Row]) -> String {
             row.dead_lettered,
             row.pending,
             row.lost,
+            row.not_settled,
             row.seconds,
             row.peak_kb,
         )

@@ -31,7 +31,7 @@ pub(crate) async fn run(aws: &Aws, name: &str, scenario: &Scenario) -> Row {
         play(aws, &world, &mut hosts, action).await;
     }
     for _ in 0..scenario.hosts {
-        hosts.push(Process::start(world.program(aws, scenario, table)));
+        hosts.push(Process::start(world.program(scenario, table)));
     }
     if scenario
         .steps
@@ -68,6 +68,8 @@ pub(crate) async fn run(aws: &Aws, name: &str, scenario: &Scenario) -> Row {
     }
     let seconds = began.elapsed().as_secs_f64();
     let mut wrong = Vec::new();
+    let depth = aws.depth(&world.wired.queue_url).await;
+    let not_settled = depth.visible + depth.in_flight;
     if !settled {
         wrong.push(format!(
             "not settled {} s after the last fault",
@@ -79,7 +81,8 @@ pub(crate) async fn run(aws: &Aws, name: &str, scenario: &Scenario) -> Row {
             wrong.push("did not end within 30 s of SIGTERM".to_owned());
         }
     }
-    judge(scenario, &world, &hosts, (seconds, peak), wrong).await
+    let row = judge(scenario, &world, &hosts, (seconds, peak), wrong).await;
+    Row { not_settled, ..row }
 }
 
 async fn play(aws: &Aws, world: &World, hosts: &mut [Process], action: &Action) {
@@ -88,7 +91,13 @@ async fn play(aws: &Aws, world: &World, hosts: &mut [Process], action: &Action) 
         Action::FailShare(sink, share, faults) => world.fail_share(*sink, *share, faults.clone()),
         Action::Heal(sink) => world.heal(*sink),
         Action::Turn(peer, weather) => world.proxy(*peer).turn(*weather),
+        Action::FailAws(operations, share, answers) => {
+            for operation in *operations {
+                world.aws_proxy.answer_share(operation, *share, answers);
+            }
+        }
         Action::Kill(host) => hosts[*host].kill(),
+        Action::KillForGood(host) => hosts[*host].kill_for_good(),
         Action::Restart(host) => hosts[*host].restart().await,
         Action::AnnounceAgain => world.announce_again(aws).await,
         Action::FullDisk(full) => hosts.iter_mut().for_each(|host| host.fill_disk(*full)),
@@ -195,6 +204,9 @@ async fn judge(
             row.dead_lettered,
             dead.first()
         ));
+    }
+    if !hosts.iter().any(|host| host.said(scenario.says)) {
+        wrong.push(format!("no host said `{}`", scenario.says));
     }
     if !wrong.is_empty() {
         wrong.extend(hosts.iter().map(Process::last_words));

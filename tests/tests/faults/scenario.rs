@@ -1,6 +1,6 @@
 //! The scenarios: what is put, what goes wrong when, and what may come of it.
 
-use sluicegate_tests::servers::Fault;
+use sluicegate_tests::{aws_proxy::Answer, servers::Fault};
 
 use crate::proxy::Weather;
 
@@ -22,11 +22,15 @@ pub(crate) enum Action {
     Fail(Peer, Vec<Fault>),
     /// This share of the sink's requests fails.
     FailShare(Peer, f64, Vec<Fault>),
-    /// The sink's faults end.
+    /// This share of all calls for these operations fails so; without any, of all calls to AWS.
+    FailAws(&'static [&'static str], f64, Vec<Answer>),
+    /// The faults of a sink, or of AWS, end.
     Heal(Peer),
     Turn(Peer, Weather),
     /// SIGKILL to the host of this number, and a new start.
     Kill(usize),
+    /// SIGKILL, and nobody starts it again.
+    KillForGood(usize),
     /// SIGTERM, waited for, and a new start.
     Restart(usize),
     /// Every object is announced once more.
@@ -58,6 +62,8 @@ pub(crate) struct Scenario {
     pub(crate) steps: Vec<(u64, Action)>,
     /// Most deliveries of what a sink already had.
     pub(crate) duplicates: usize,
+    /// What one of the hosts must have said; nothing where it is empty.
+    pub(crate) says: &'static str,
     /// Whether dead letters are a right answer.
     pub(crate) may_bury: bool,
     /// Also in the short set.
@@ -76,6 +82,7 @@ fn calm(name: impl Into<String>) -> Scenario {
         visibility_s: 10,
         steps: Vec::new(),
         duplicates: 0,
+        says: "",
         may_bury: false,
         short: false,
     }
@@ -121,6 +128,7 @@ fn bad_weather() -> Vec<Scenario> {
         ("slow loris, 50 bytes a second", Weather::Throttle(50)),
         ("half-closed", Weather::HalfClose),
         ("refused", Weather::Refuse),
+        ("reset after 700 bytes", Weather::ResetAfter(700)),
     ];
     let mut all = Vec::new();
     for peer in [Peer::Splunk, Peer::Datadog, Peer::SecurityHub, Peer::Aws] {
@@ -204,6 +212,9 @@ fn others() -> Vec<Scenario> {
     let mut traps = calm("redaction traps on every seventh event");
     traps.traps = 7;
     traps.may_bury = true;
+    let mut rare = calm("redaction traps on every 1,000th event");
+    (rare.objects, rare.events, rare.traps) = (3, 2_000, 1_000);
+    rare.may_bury = true;
     let mut full = calm("disk full under ledger and store");
     full.steps = vec![
         (0, Action::FullDisk(true)),
@@ -215,6 +226,8 @@ fn others() -> Vec<Scenario> {
         (9000, Action::FullDisk(false)),
     ];
     full.duplicates = 20 * full.put();
+    // A host that cannot write its ledger refuses to start.
+    full.says = "failed to open ledger";
     let mut dead = calm("Splunk dead for 20 s, hold_after 2 s (an hour scaled by 180)");
     dead.objects = 60;
     dead.steps = vec![
@@ -228,10 +241,54 @@ fn others() -> Vec<Scenario> {
     let mut random = calm("1 % of all calls to sinks fail at random");
     random.objects = 300;
     random.steps = vec![one_percent(Peer::Splunk), one_percent(Peer::Datadog)];
-    let mut all = vec![visibility, again, same, traps, full, dead, random];
+    let mut all = vec![visibility, again, same, traps, rare, full, dead, random];
     all.insert(0, calm("nothing goes wrong"));
     all[0].short = true;
     all
+}
+
+/// Faults of AWS as it tells of them itself, or does not come to.
+fn of_aws() -> Vec<Scenario> {
+    const TABLE: &[&str] = &["GetItem", "PutItem", "UpdateItem", "DeleteItem"];
+    let refused = |status, code| vec![Answer::Error(status, code)];
+    let mut throttled = calm("DynamoDB throttled for 10 s: half of all calls of two hosts");
+    (throttled.hosts, throttled.objects) = (2, 40);
+    let slow = refused(400, "ProvisionedThroughputExceededException");
+    throttled.steps = vec![
+        (1, Action::FailAws(TABLE, 0.5, slow)),
+        (10_000, Action::Heal(Peer::Aws)),
+    ];
+    // Where a claim cannot be had the work is done without one.
+    throttled.duplicates = throttled.put();
+    let mut day =
+        calm("a day, scaled: 1 % of all calls fail, to AWS too, where answers are lost as well");
+    day.objects = 300;
+    let sink = |peer| {
+        let faults = vec![Fault::Status(503), Fault::Reset, Fault::Status(429)];
+        (1, Action::FailShare(peer, 0.01, faults))
+    };
+    let all = vec![
+        Answer::Error(503, "ServiceUnavailable"),
+        Answer::Reset,
+        Answer::Lost,
+    ];
+    day.steps = vec![
+        (1, Action::FailAws(&[""], 0.01, all)),
+        sink(Peer::Splunk),
+        sink(Peer::Datadog),
+    ];
+    // Less than one in a thousand, of two sinks.
+    day.duplicates = 2 * day.put() / 1_000 - 1;
+    let mut gone = calm("2 hosts, one killed for good: its claims of 90 s are waited for");
+    (gone.hosts, gone.objects) = (2, 60);
+    gone.steps = vec![
+        (0, Action::Turn(Peer::Splunk, Weather::Delay(800))),
+        (2_000, Action::KillForGood(1)),
+        (2_500, Action::Turn(Peer::Splunk, Weather::Clear)),
+    ];
+    // What the killed one had in hand, ten messages at the most, and a request whose answer came too late.
+    gone.duplicates = 2 * 10 * gone.events + 100;
+    vec![throttled, day, gone]
 }
 
 impl Scenario {
@@ -242,5 +299,5 @@ impl Scenario {
 
 /// All of them, long ones first, so that they do not end last.
 pub(crate) fn table() -> Vec<Scenario> {
-    [killed(), others(), failing_sinks(), bad_weather()].concat()
+    [killed(), of_aws(), others(), failing_sinks(), bad_weather()].concat()
 }

@@ -17,6 +17,7 @@ use sluicegate::{
 };
 use sluicegate_tests::{
     aws::{Aws, Wired},
+    aws_proxy::AwsProxy,
     host::root,
     process::Program,
     servers::{Datadog, Fault, SecurityHub, Splunk},
@@ -35,6 +36,7 @@ pub(crate) struct World {
     pub(crate) splunk: Splunk,
     pub(crate) datadog: Datadog,
     pub(crate) hub: SecurityHub,
+    pub(crate) aws_proxy: AwsProxy,
     proxies: Vec<(Peer, Proxy)>,
     /// Identity of each object, its key, and who acted in it.
     objects: Vec<(ObjectId, String, String)>,
@@ -55,17 +57,19 @@ impl World {
             Datadog::start().await,
             SecurityHub::start().await,
         );
+        let aws_proxy = AwsProxy::start(aws.url()).await;
         let proxies = vec![
             (Peer::Splunk, Proxy::start(&splunk.url()).await),
             (Peer::Datadog, Proxy::start(&datadog.url()).await),
             (Peer::SecurityHub, Proxy::start(&hub.url()).await),
-            (Peer::Aws, Proxy::start(aws.url()).await),
+            (Peer::Aws, Proxy::start(aws_proxy.url()).await),
         ];
         let mut world = Self {
             wired,
             splunk,
             datadog,
             hub,
+            aws_proxy,
             proxies,
             objects: Vec::new(),
             events: scenario.events,
@@ -126,7 +130,7 @@ impl World {
             Peer::Splunk => self.splunk.fail_with(faults),
             Peer::Datadog => self.datadog.fail_with(faults),
             Peer::SecurityHub => self.hub.fail_with(faults),
-            Peer::Aws => unreachable!("no scenario makes AWS itself fail"),
+            Peer::Aws => unreachable!("AWS fails by operation"),
         }
     }
 
@@ -135,7 +139,7 @@ impl World {
             Peer::Splunk => self.splunk.fail_share(share, faults, 7),
             Peer::Datadog => self.datadog.fail_share(share, faults, 8),
             Peer::SecurityHub => self.hub.fail_share(share, faults, 9),
-            Peer::Aws => unreachable!("no scenario makes AWS itself fail"),
+            Peer::Aws => unreachable!("AWS fails by operation"),
         }
     }
 
@@ -144,7 +148,7 @@ impl World {
             Peer::Splunk => self.splunk.heal(),
             Peer::Datadog => self.datadog.heal(),
             Peer::SecurityHub => self.hub.heal(),
-            Peer::Aws => unreachable!("no scenario makes AWS itself fail"),
+            Peer::Aws => self.aws_proxy.heal(),
         }
     }
 
@@ -226,7 +230,7 @@ impl World {
     }
 
     /// The configuration of one host.
-    pub(crate) fn program(&self, aws: &Aws, scenario: &Scenario, table: Option<&str>) -> Program {
+    pub(crate) fn program(&self, scenario: &Scenario, table: Option<&str>) -> Program {
         let program = Program::new(|folder| self.configuration(scenario, folder));
         let (key, secret) = self.hub.token();
         let program = program
@@ -237,7 +241,7 @@ impl World {
             .variable("SLUICEGATE__LEDGER__TYPE", "dynamodb")
             .variable("SLUICEGATE__LEDGER__TABLE", table)
             .variable("SLUICEGATE__LEDGER__REGION", "eu-west-1")
-            .variable("SLUICEGATE__LEDGER__ENDPOINT_URL", aws.url())
+            .variable("SLUICEGATE__LEDGER__ENDPOINT_URL", self.aws_proxy.url())
     }
 
     fn configuration(&self, scenario: &Scenario, folder: &Path) -> String {
@@ -324,6 +328,7 @@ pub(crate) struct Process {
     program: Program,
     child: Child,
     full: bool,
+    gone: bool,
 }
 
 impl Process {
@@ -333,6 +338,7 @@ impl Process {
             program,
             child,
             full: false,
+            gone: false,
         }
     }
 
@@ -346,9 +352,15 @@ impl Process {
         self.child = spawn(&self.program, self.full);
     }
 
+    pub(crate) fn kill_for_good(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        self.gone = true;
+    }
+
     /// Starts it again if it has ended by itself, as a service manager does.
     pub(crate) fn revive(&mut self) {
-        if self.child.try_wait().unwrap().is_some() {
+        if !self.gone && self.child.try_wait().unwrap().is_some() {
             self.child = spawn(&self.program, self.full);
         }
     }
@@ -376,6 +388,9 @@ impl Process {
 
     /// SIGTERM; whether it ended within half a minute.
     pub(crate) async fn terminate(&mut self) -> bool {
+        if self.gone {
+            return true;
+        }
         let pid = self.child.id().to_string();
         Command::new("kill").args(["-TERM", &pid]).status().unwrap();
         for _ in 0..300 {
@@ -403,6 +418,12 @@ impl Process {
             letters.collect()
         };
         (letters(dead), letters(pending))
+    }
+
+    /// Whether its log has this text.
+    pub(crate) fn said(&self, text: &str) -> bool {
+        let log = std::fs::read_to_string(self.program.folder().join("log"));
+        log.unwrap_or_default().contains(text)
     }
 
     /// The end of what it said, for a report.

@@ -47,7 +47,39 @@ impl Filter {
             && self.object.as_ref().is_none_or(begins)
     }
 
-    fn is_empty(&self) -> bool {
+    /// Whether a message in a queue is meant that was sent at this time and announces these objects.
+    #[cfg(feature = "sqs")]
+    pub(super) fn takes_message(
+        &self,
+        sent_ms: Option<i64>,
+        urls: impl FnOnce() -> Vec<String>,
+    ) -> bool {
+        self.since
+            .is_none_or(|since| sent_ms.is_some_and(|at| at >= since))
+            && self
+                .until
+                .is_none_or(|until| sent_ms.is_some_and(|at| at < until))
+            && self
+                .object
+                .as_ref()
+                .is_none_or(|prefix| urls().iter().any(|url| url.starts_with(prefix)))
+    }
+
+    /// Refuses what nobody knows of a message in a queue.
+    ///
+    /// # Errors
+    /// Names the argument.
+    #[cfg(feature = "sqs")]
+    pub(super) fn fits_a_queue(&self) -> anyhow::Result<()> {
+        anyhow::ensure!(
+            self.causes.is_empty() && self.sink.is_none(),
+            "--cause and --sink cannot be told of a message in a queue; --object, --since and --until can"
+        );
+        Ok(())
+    }
+
+    /// Whether everything is meant.
+    pub(super) fn is_empty(&self) -> bool {
         self.causes.is_empty()
             && self.sink.is_none()
             && self.since.is_none()

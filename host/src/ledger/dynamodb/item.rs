@@ -4,6 +4,8 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
+use crate::ledger::Known;
+
 pub(super) type Item = HashMap<String, AttributeValue>;
 
 pub(super) fn text(text: impl Into<String>) -> AttributeValue {
@@ -25,6 +27,26 @@ pub(super) fn number_of<T: std::str::FromStr>(item: &Item, name: &str) -> Option
 /// Whether an item has not expired; one that says nothing of it never does.
 pub(super) fn is_alive(item: &Item, now_s: i64) -> bool {
     number_of(item, "expires").is_none_or(|expires: i64| expires > now_s)
+}
+
+const UPTO: &str = "upto#";
+
+/// The attribute that says how far a delivery has got.
+pub(super) fn upto(delivery: &str) -> String {
+    format!("{UPTO}{delivery}")
+}
+
+/// What an object's item says.
+pub(super) fn known(item: &Item) -> Known {
+    let complete = item.get("deliveries").and_then(|names| names.as_ss().ok());
+    let upto = item.keys().filter_map(|name| {
+        let delivery = name.strip_prefix(UPTO)?;
+        Some((delivery.to_owned(), number_of(item, name)?))
+    });
+    Known {
+        complete: complete.cloned().unwrap_or_default(),
+        upto: upto.collect(),
+    }
 }
 
 /// A SHA-256 in hexadecimal digits.

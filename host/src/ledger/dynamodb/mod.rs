@@ -5,7 +5,7 @@
 //!
 //! | `pk` | attributes |
 //! | --- | --- |
-//! | `object#<id>` | `deliveries` (who has all of it), `url`, `sha256` |
+//! | `object#<id>` | `deliveries` (who has all of it), `upto#<delivery>` (how far another has got), `url`, `sha256` |
 //! | `claim#<place>` | `owner`, `until_ms` |
 //! | `finding#<finding id>` | `finding` (JSON), `version`, `seen_ms`, `announced_ms`, `announced_count`, `due`, `due_ms` |
 //! | `event#<hash of finding id and identity>` | nothing else: the event was counted in that finding |
@@ -39,7 +39,7 @@ use self::{
     findings::Stripes,
     item::{Item, number, text},
 };
-use super::{Claim, Ledger, Observed, claims::LONGEST_MS};
+use super::{Claim, Known, Ledger, Observed, claims::LONGEST_MS};
 use crate::{
     clock::{self, Clock},
     digest::hex,
@@ -210,14 +210,36 @@ impl Ledger for DynamoDb {
         }
     }
 
-    async fn completed(&self, object: ObjectId) -> anyhow::Result<Vec<String>> {
+    async fn known(&self, object: ObjectId) -> anyhow::Result<Known> {
         let item = self.get(object_pk(object)).await;
         let item = item.context("failed to read completions")?;
-        let deliveries = item.as_ref().and_then(|item| item.get("deliveries"));
-        Ok(deliveries
-            .and_then(|names| names.as_ss().ok())
-            .cloned()
-            .unwrap_or_default())
+        Ok(item.as_ref().map(item::known).unwrap_or_default())
+    }
+
+    async fn reached(
+        &self,
+        object: ObjectId,
+        url: &str,
+        delivery: &str,
+        upto: u32,
+    ) -> anyhow::Result<()> {
+        let request = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .key("pk", text(object_pk(object)))
+            .update_expression("SET #upto = :upto, #url = :url, expires = :expires")
+            .condition_expression("attribute_not_exists(#upto) OR #upto < :upto")
+            .expression_attribute_names("#upto", item::upto(delivery))
+            .expression_attribute_names("#url", "url")
+            .expression_attribute_values(":upto", number(upto))
+            .expression_attribute_values(":url", text(url))
+            .expression_attribute_values(":expires", number(self.expires_s()));
+        match request.send().await {
+            Ok(_) => Ok(()),
+            Err(error) if is_refused(&error) => Ok(()),
+            Err(error) => Err(self.told(&error)).context("failed to write a mark"),
+        }
     }
 
     async fn complete(
@@ -236,13 +258,20 @@ impl Ledger for DynamoDb {
         if sha256.is_some() {
             update.push_str(", sha256 = :sha256");
         }
+        let marks = (0..deliveries.len()).map(|number| format!("#upto{number}"));
+        let marks: Vec<_> = marks.collect();
+        update.push_str(" REMOVE ");
+        update.push_str(&marks.join(", "));
+        let names = marks.into_iter().zip(deliveries);
+        let names = names.map(|(mark, delivery)| (mark, item::upto(delivery)));
+        let names = names.chain([("#url".to_owned(), "url".to_owned())]);
         let request = self
             .client
             .update_item()
             .table_name(&self.table)
             .key("pk", text(object_pk(object)))
             .update_expression(update)
-            .expression_attribute_names("#url", "url")
+            .set_expression_attribute_names(Some(names.collect()))
             .expression_attribute_values(":deliveries", AttributeValue::Ss(deliveries.to_vec()))
             .expression_attribute_values(":url", text(url))
             .expression_attribute_values(":expires", number(self.expires_s()));

@@ -6,7 +6,7 @@ use std::{future::Future, time::Duration};
 use aws_sdk_sqs::{Client, types::DeleteMessageBatchRequestEntry};
 use tokio::{
     sync::{mpsc, oneshot},
-    time::{sleep, timeout_at},
+    time::{Instant, sleep, timeout_at},
 };
 
 use super::told;
@@ -15,6 +15,7 @@ use crate::text::shown;
 const BATCH: usize = 10;
 const LINGER: Duration = Duration::from_millis(50);
 const ATTEMPTS: u32 = 4;
+const TELL_EVERY: Duration = Duration::from_mins(1);
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 
 /// The way to the task that deletes.
@@ -51,8 +52,10 @@ impl Deletes {
     {
         let (sender, mut receiver) = mpsc::channel(BATCH * 4);
         tokio::spawn(async move {
+            let mut kept = Kept::default();
             while let Some(batch) = next_batch(&mut receiver).await {
-                delete_all(&queue, batch).await;
+                delete_all(&queue, batch, &mut kept).await;
+                kept.tell();
             }
         });
         Self { sender }
@@ -76,7 +79,7 @@ impl Deletes {
 
 async fn next_batch(receiver: &mut mpsc::Receiver<Deletion>) -> Option<Vec<Deletion>> {
     let mut batch = vec![receiver.recv().await?];
-    let end = tokio::time::Instant::now() + LINGER;
+    let end = Instant::now() + LINGER;
     while batch.len() < BATCH {
         match timeout_at(end, receiver.recv()).await {
             Ok(Some(deletion)) => batch.push(deletion),
@@ -86,7 +89,39 @@ async fn next_batch(receiver: &mut mpsc::Receiver<Deletion>) -> Option<Vec<Delet
     Some(batch)
 }
 
-async fn delete_all<F, R>(queue: &F, mut batch: Vec<Deletion>)
+/// Messages that could not be deleted. Their number is told once a minute: receipts expire by the hundred
+/// where work takes longer than the queue's visibility timeout.
+#[derive(Debug, Default)]
+struct Kept {
+    count: u64,
+    reason: String,
+    told: Option<Instant>,
+}
+
+impl Kept {
+    fn add(&mut self, reason: &str) {
+        self.count += 1;
+        reason.clone_into(&mut self.reason);
+    }
+
+    fn tell(&mut self) {
+        let lately = self.told.is_some_and(|told| told.elapsed() < TELL_EVERY);
+        if self.count == 0 || lately {
+            return;
+        }
+        tracing::warn!(
+            messages = self.count,
+            reason = self.reason,
+            "messages could not be deleted; they come again, and the ledger knows who has what"
+        );
+        *self = Self {
+            told: Some(Instant::now()),
+            ..Self::default()
+        };
+    }
+}
+
+async fn delete_all<F, R>(queue: &F, mut batch: Vec<Deletion>, kept: &mut Kept)
 where
     F: Fn(Vec<String>) -> R,
     R: Future<Output = anyhow::Result<Vec<Failure>>>,
@@ -100,7 +135,7 @@ where
             Ok(failures) => failures,
             Err(error) => every_entry_failed(&batch, &error),
         };
-        batch = unsettled(batch, &failures, attempt == ATTEMPTS);
+        batch = unsettled(batch, &failures, attempt == ATTEMPTS, kept);
         if batch.is_empty() {
             return;
         }
@@ -118,18 +153,24 @@ fn every_entry_failed(batch: &[Deletion], error: &anyhow::Error) -> Vec<Failure>
 }
 
 /// Answers those that are deleted or never will be; gives back the others.
-fn unsettled(batch: Vec<Deletion>, failures: &[Failure], last: bool) -> Vec<Deletion> {
+fn unsettled(
+    batch: Vec<Deletion>,
+    failures: &[Failure],
+    last: bool,
+    kept: &mut Kept,
+) -> Vec<Deletion> {
     let mut again = Vec::new();
     for (position, deletion) in batch.into_iter().enumerate() {
         match failures.iter().find(|failure| failure.position == position) {
             Some(failure) if !failure.ours && !last => again.push(deletion),
             outcome => {
                 if let Some(failure) = outcome {
-                    tracing::warn!(
+                    tracing::debug!(
                         message = %shown(&deletion.id),
                         reason = %failure.reason,
                         "failed to delete a message; it will come again"
                     );
+                    kept.add(&failure.reason);
                 }
                 // Whoever asked may have been dropped meanwhile.
                 let _ = deletion.done.send(());
@@ -247,6 +288,19 @@ mod tests {
         });
         delete(&deletes, 0..2).await;
         assert_eq!(sizes(&calls), [2]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_could_not_be_deleted_is_told_once_a_minute() {
+        let mut kept = Kept::default();
+        let mut left = Vec::new();
+        for _ in 0..3 {
+            (0..100).for_each(|_| kept.add("ReceiptHandleIsInvalid"));
+            kept.tell();
+            left.push(kept.count);
+            tokio::time::advance(TELL_EVERY / 2).await;
+        }
+        assert_eq!(left, [0, 100, 0]);
     }
 
     #[tokio::test(start_paused = true)]
