@@ -46,6 +46,12 @@ pub async fn plan(config: &Config, loader: &Loader) -> anyhow::Result<Plan> {
         .masker()
         .context("failed to set up redaction")?;
     let sinks = sinks(config).await?;
+    for sink in in_the_clear(config) {
+        tracing::warn!(
+            sink,
+            "what goes to the sink is not encrypted: it is reached by plain HTTP"
+        );
+    }
     let store = store(&config.store).await?;
     let ledger = ledger(&config.ledger).await?;
     for plugin in counted_apart(config) {
@@ -266,6 +272,16 @@ pub fn counted_apart(config: &Config) -> Vec<&str> {
         #[cfg(feature = "dynamodb")]
         LedgerKind::Dynamodb => plugins.map(|(name, _)| name.as_str()).collect(),
     }
+}
+
+/// The sinks that are reached by plain HTTP beyond loopback.
+#[must_use]
+pub fn in_the_clear(config: &Config) -> Vec<&str> {
+    let sinks = config.sinks.iter();
+    sinks
+        .filter(|(_, sink)| sink.kind.in_the_clear())
+        .map(|(name, _)| name.as_str())
+        .collect()
 }
 
 fn make_folder_of(path: &Path) -> anyhow::Result<()> {

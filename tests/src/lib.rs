@@ -7,6 +7,7 @@ pub mod crafted;
 pub mod host;
 pub mod ledger;
 pub mod logs;
+pub mod network;
 pub mod planted;
 pub mod process;
 pub mod servers;

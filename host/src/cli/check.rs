@@ -102,6 +102,11 @@ async fn offline(config: &Config, report: &mut Report) -> anyhow::Result<()> {
             .map(|_| "settings and secrets are readable".to_owned());
         report.add(&format!("sinks.{name}"), made)?;
     }
+    for name in assemble::in_the_clear(config) {
+        report.note(&format!(
+            "sinks.{name} is reached by plain HTTP: everybody on the way can read events and credentials"
+        ))?;
+    }
     Ok(())
 }
 

@@ -35,7 +35,7 @@ pub struct Settings {
     #[serde(default = "default_site")]
     pub site: String,
     /// Base address in place of those that follow from the site, for a proxy. `http://` on loopback
-    /// only. Default: none.
+    /// only, or with `network.allow_plain_http`. Default: none.
     #[serde(default)]
     pub endpoint: Option<String>,
     /// File that holds the API key. Either this or `api_key_env`.
@@ -62,6 +62,9 @@ pub struct Settings {
     /// `none` or `gzip`. Default: `gzip`.
     #[serde(default)]
     pub compression: Compression,
+    /// Certificates, a proxy, and whether plain HTTP will do.
+    #[serde(default)]
+    pub network: http::Network,
     /// Milliseconds that a request may take. Default 60,000; range 100 to 600,000.
     #[serde(default = "default_request_timeout_ms")]
     pub request_timeout_ms: u64,
@@ -110,7 +113,8 @@ impl Settings {
             ));
         }
         if let Some(endpoint) = &self.endpoint {
-            http::check_endpoint(&format!("{at}.endpoint"), endpoint, problems);
+            self.network
+                .check_endpoint(&format!("{at}.endpoint"), endpoint, problems);
         }
         if http::secret_source(self.api_key_file.as_ref(), self.api_key_env.as_ref()).is_none() {
             problems.push(format!(
@@ -119,6 +123,7 @@ impl Settings {
         }
         Accept::validate(&self.accept, at, problems);
         self.delivery.validate(&format!("{at}.delivery"), problems);
+        self.network.validate(&format!("{at}.network"), problems);
         if self.service.trim().is_empty() {
             problems.push(format!("{at}.service must not be empty"));
         }
@@ -163,13 +168,17 @@ impl DatadogLogs {
     /// # Errors
     /// When the key cannot be read, or an address is none.
     pub fn new(settings: &Settings) -> anyhow::Result<Self> {
-        let base = |host: &str| {
-            let address = settings
+        let address = |host: &str| {
+            let text = settings
                 .endpoint
                 .clone()
                 .unwrap_or_else(|| format!("https://{host}.{}", settings.site));
-            http::endpoint(&address).map_err(|problem| anyhow::anyhow!("the endpoint {problem}"))
+            settings
+                .network
+                .endpoint(&text)
+                .map_err(|problem| anyhow::anyhow!("the endpoint {problem}"))
         };
+        let (logs, api) = (address("http-intake.logs")?, address("api")?);
         let key = http::secret_source(
             settings.api_key_file.as_ref(),
             settings.api_key_env.as_ref(),
@@ -177,9 +186,11 @@ impl DatadogLogs {
         .context("exactly one of api_key_file and api_key_env is needed")?
         .read()?;
         Ok(Self {
-            client: http::client(settings.request_timeout_ms)?,
-            logs: http::join(&base("http-intake.logs")?, "/api/v2/logs"),
-            validate: http::join(&base("api")?, "/api/v1/validate"),
+            client: settings
+                .network
+                .client(&logs, settings.request_timeout_ms)?,
+            logs: http::join(&logs, "/api/v2/logs"),
+            validate: http::join(&api, "/api/v1/validate"),
             api_key: http::secret_header("", &key)?,
             compression: settings.compression,
             layout: Layout::new(settings),

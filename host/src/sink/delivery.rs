@@ -57,6 +57,10 @@ pub struct Settings {
     /// Events a second. Default none: no limit; 1 to 10,000,000.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub events_per_second: Option<u32>,
+    /// Bytes of events and findings a second, as they are sent but before they are compressed. Default
+    /// none: no limit; 1,000 to 1,000,000,000.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes_per_second: Option<u32>,
     /// Seconds without an answer after which the sink is held. Default 60; 1 to 3,600.
     pub hold_after_s: u64,
     /// Upper bound in milliseconds of the first wait before a request is sent again. Default 500; 10 to
@@ -80,6 +84,7 @@ impl Default for Settings {
             requests_per_second: 10,
             burst: 10,
             events_per_second: None,
+            bytes_per_second: None,
             hold_after_s: 60,
             retry_initial_ms: 500,
             retry_max_ms: 30_000,
@@ -108,6 +113,13 @@ impl Settings {
         problems.range(&format!("{at}.burst"), self.burst, 1..=10_000);
         if let Some(events) = self.events_per_second {
             problems.range(&format!("{at}.events_per_second"), events, 1..=10_000_000);
+        }
+        if let Some(bytes) = self.bytes_per_second {
+            problems.range(
+                &format!("{at}.bytes_per_second"),
+                bytes,
+                1_000..=1_000_000_000,
+            );
         }
         problems.range(&format!("{at}.hold_after_s"), self.hold_after_s, 1..=3_600);
         problems.range(
@@ -145,6 +157,7 @@ impl Settings {
             number(self.requests_per_second),
             number(self.burst),
             self.events_per_second.map(number),
+            self.bytes_per_second.map(number),
         )
     }
 }

@@ -1,12 +1,13 @@
 //! What the HTTP sinks share: one way to build a client, to read an answer, and to tell a fault of
 //! the configuration from one of the way there.
 
+mod network;
+
 use std::{
     path::PathBuf,
     time::{Duration, SystemTime},
 };
 
-use anyhow::Context as _;
 use reqwest::{
     RequestBuilder, Url,
     header::{HeaderMap, HeaderValue, RETRY_AFTER},
@@ -15,10 +16,13 @@ use serde::{Deserialize, Serialize};
 use time::{PrimitiveDateTime, macros::format_description};
 
 use crate::{
-    config::{Problems, Secret, SecretSource},
+    config::{Secret, SecretSource},
     sink::SendError,
     text::shown,
 };
+
+pub use network::Network;
+pub(crate) use network::in_the_clear;
 
 /// Milliseconds that a request may take. Long, because a request given up too early was often
 /// accepted, and is then sent twice.
@@ -29,20 +33,6 @@ const ANSWER_BYTES: usize = 1024 * 1024;
 
 /// A longer wait than this is no wish to slow down but a mistake, or an attack.
 const LONGEST_WAIT: Duration = Duration::from_hours(1);
-
-/// A client that follows no redirect, repeats nothing by itself and keeps its connections.
-pub(crate) fn client(timeout_ms: u64) -> anyhow::Result<reqwest::Client> {
-    reqwest::Client::builder()
-        .user_agent(concat!("sluicegate/", env!("CARGO_PKG_VERSION")))
-        .redirect(reqwest::redirect::Policy::none())
-        .retry(reqwest::retry::never())
-        .referer(false)
-        .connect_timeout(Duration::from_secs(10))
-        .timeout(Duration::from_millis(timeout_ms))
-        .pool_idle_timeout(Duration::from_secs(30))
-        .build()
-        .context("failed to build an HTTP client")
-}
 
 /// What a server answered.
 #[derive(Clone, Debug)]
@@ -98,12 +88,9 @@ impl Answer {
 ///
 /// # Errors
 /// `Unavailable` when no whole answer came; the server may have taken the request all the same.
+/// `Misconfigured` when one side did not accept the other's certificate.
 pub(crate) async fn exchange(request: RequestBuilder) -> Result<Answer, SendError> {
-    read_answer(request).await.map_err(|error| {
-        SendError::Unavailable(
-            anyhow::Error::new(error.without_url()).context("failed to exchange a request"),
-        )
-    })
+    read_answer(request).await.map_err(network::no_answer)
 }
 
 async fn read_answer(request: RequestBuilder) -> Result<Answer, reqwest::Error> {
@@ -141,46 +128,11 @@ fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     Some(wait.min(LONGEST_WAIT))
 }
 
-/// The base address of a service, without a slash at its end.
-///
-/// # Errors
-/// Unless it is an `https` URL (`http` on loopback) without user, query and fragment. The text is not
-/// repeated: it may hold a password.
-pub(crate) fn endpoint(text: &str) -> Result<Url, &'static str> {
-    let url = Url::parse(text).map_err(|_| "must be a URL")?;
-    let loopback = match url.host_str() {
-        Some("localhost" | "[::1]") => true,
-        Some(host) => host
-            .parse::<std::net::Ipv4Addr>()
-            .is_ok_and(|address| address.is_loopback()),
-        None => false,
-    };
-    match url.scheme() {
-        "https" => {}
-        "http" if loopback => {}
-        _ => return Err("must begin with https:// (http:// is for loopback only)"),
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err("must not hold a user or a password");
-    }
-    if url.query().is_some() || url.fragment().is_some() {
-        return Err("must not hold a query or a fragment");
-    }
-    Ok(url)
-}
-
-/// An address below a base that [`endpoint`] has checked.
+/// An address below a base that [`Network::endpoint`] has checked.
 pub(crate) fn join(base: &Url, path: &str) -> Url {
     let mut url = base.clone();
     url.set_path(&format!("{}{path}", base.path().trim_end_matches('/')));
     url
-}
-
-/// Reports a base address that [`endpoint`] refuses.
-pub(crate) fn check_endpoint(key: &str, text: &str, problems: &mut Problems) {
-    if let Err(problem) = endpoint(text) {
-        problems.push(format!("{key} {problem}"));
-    }
 }
 
 /// Where a secret comes from, of the two keys that may say so.
@@ -287,31 +239,8 @@ mod tests {
     }
 
     #[test]
-    fn an_endpoint_is_https_or_loopback_and_holds_no_secret() {
-        for good in [
-            "https://hec.example.com:8088",
-            "http://127.0.0.1:1",
-            "http://localhost:2/x",
-            "http://[::1]:3",
-        ] {
-            assert!(endpoint(good).is_ok(), "{good}");
-        }
-        for bad in [
-            "http://hec.example.com",
-            "hec",
-            "ftp://a",
-            "https://u:p@a",
-            "https://a?token=b",
-            "https://a#b",
-            "http://127.0.0.1.example.com",
-        ] {
-            assert!(endpoint(bad).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
     fn paths_are_joined_with_one_slash() {
-        let at = |base: &str| join(&endpoint(base).unwrap(), "/api/v2/logs").to_string();
+        let at = |base: &str| join(&Url::parse(base).unwrap(), "/api/v2/logs").to_string();
         assert_eq!(at("https://a"), "https://a/api/v2/logs");
         assert_eq!(at("https://a/"), "https://a/api/v2/logs");
         assert_eq!(at("https://a/proxy/"), "https://a/proxy/api/v2/logs");

@@ -231,6 +231,12 @@ impl Batch {
         })
     }
 
+    /// Bytes of the encoded entries, without what frames and separates them.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.entries().map(<[u8]>::len).sum()
+    }
+
     /// The entries in one buffer, framed by `open`, `separator` and `close`.
     #[must_use]
     pub fn body(&self, open: &[u8], separator: &[u8], close: &[u8]) -> Vec<u8> {

@@ -1,5 +1,5 @@
-//! Rate limits of one sink: requests a second, and events a second. They make senders wait and never
-//! drop anything. A sink that throttles gets a smaller share of its requests a second for a while.
+//! Rate limits of one sink: requests, events and bytes a second. They make senders wait and never drop
+//! anything. A sink that throttles gets a smaller share of its requests a second for a while.
 
 use std::{
     num::NonZeroU32,
@@ -69,19 +69,25 @@ impl Share {
     }
 }
 
-/// Both limits of one sink.
+/// All limits of one sink.
 #[derive(Debug)]
 pub struct RateLimit {
     share: Share,
     clock: RuntimeClock,
     requests: Cells,
     events: Option<(Cells, NonZeroU32)>,
+    bytes: Option<(Cells, NonZeroU32)>,
 }
 
 impl RateLimit {
-    /// `requests` a second with `burst` at once; `events` a second, as many of them at once.
+    /// `requests` a second with `burst` at once; `events` and `bytes` a second, as many of them at once.
     #[must_use]
-    pub fn new(requests: NonZeroU32, burst: NonZeroU32, events: Option<NonZeroU32>) -> Self {
+    pub fn new(
+        requests: NonZeroU32,
+        burst: NonZeroU32,
+        events: Option<NonZeroU32>,
+        bytes: Option<NonZeroU32>,
+    ) -> Self {
         let clock = RuntimeClock(Instant::now());
         let cells = |a_second, burst| {
             RateLimiter::direct_with_clock(Quota::per_second(a_second).allow_burst(burst), clock)
@@ -91,13 +97,15 @@ impl RateLimit {
             share: Share::whole(),
             requests: cells(requests, burst),
             events: events.map(|events| (cells(events, events), events)),
+            bytes: bytes.map(|bytes| (cells(bytes, bytes), bytes)),
         }
     }
 
-    /// Waits until one request with this many events may go.
-    pub async fn wait(&self, events: usize) {
-        if let Some((cells, most)) = &self.events {
-            let mut left = u32::try_from(events).unwrap_or(u32::MAX);
+    /// Waits until one request with this many events, which are this many bytes, may go.
+    pub async fn wait(&self, events: usize, bytes: usize) {
+        for (limit, count) in [(&self.events, events), (&self.bytes, bytes)] {
+            let Some((cells, most)) = limit else { continue };
+            let mut left = u32::try_from(count).unwrap_or(u32::MAX);
             // More than one second's worth is taken second by second.
             while let Some(some) = NonZeroU32::new(left.min(most.get())) {
                 self.take(cells, some).await;
@@ -129,14 +137,14 @@ mod tests {
     async fn seconds_for(limit: &RateLimit, requests: usize, events: usize) -> f64 {
         let start = Instant::now();
         for _ in 0..requests {
-            limit.wait(events).await;
+            limit.wait(events, 2 * events).await;
         }
         start.elapsed().as_secs_f64()
     }
 
     fn limit(requests: u32, burst: u32, events: Option<u32>) -> RateLimit {
         let number = |number| NonZeroU32::new(number).unwrap();
-        RateLimit::new(number(requests), number(burst), events.map(number))
+        RateLimit::new(number(requests), number(burst), events.map(number), None)
     }
 
     #[tokio::test(start_paused = true)]
@@ -152,6 +160,22 @@ mod tests {
         let limit = limit(1_000, 1_000, Some(100));
         let seconds = seconds_for(&limit, 11, 50).await;
         assert!((4.4..4.7).contains(&seconds), "{seconds}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn bytes_are_limited_apart_from_events() {
+        let number = |number| NonZeroU32::new(number).unwrap();
+        let (many, bytes) = (number(1_000), Some(number(1_000)));
+        let slow = RateLimit::new(many, many, None, bytes);
+        // Twice as many bytes as events: 1,000 at once, then 10,000 in ten seconds.
+        let seconds = seconds_for(&slow, 11, 500).await;
+        assert!((9.9..10.2).contains(&seconds), "{seconds}");
+        let both = RateLimit::new(many, many, Some(number(100)), bytes);
+        let seconds = seconds_for(&both, 11, 50).await;
+        assert!(
+            (4.4..4.7).contains(&seconds),
+            "the slower one counts: {seconds}"
+        );
     }
 
     #[tokio::test(start_paused = true)]

@@ -16,7 +16,7 @@ use crate::{
     normalize::asff::{AwsSecurityFinding, Hub},
     sink::{
         Accept, Batch, Limits, Refused, SendError, Sink, Unencodable, delivery,
-        http::{self, Answer},
+        http::{self, Answer, Network},
         sigv4::Signer,
     },
     text::shown,
@@ -31,8 +31,8 @@ pub struct Settings {
     /// Account of the hub, twelve digits: the one that the credentials belong to. Findings about other
     /// accounts are imported into it, and name the other. Required.
     pub account_id: String,
-    /// Base address in place of the region's, for a VPC endpoint. `http://` on loopback only. Default:
-    /// none.
+    /// Base address in place of the region's, for a VPC endpoint. `http://` on loopback only, or with
+    /// `network.allow_plain_http`. Default: none.
     #[serde(default)]
     pub endpoint_url: Option<String>,
     /// What the sink takes: findings, and nothing else. Default: findings.
@@ -41,6 +41,9 @@ pub struct Settings {
     /// Batching, rate, retries and holds.
     #[serde(default)]
     pub delivery: delivery::Settings,
+    /// Certificates, a proxy, and whether plain HTTP will do.
+    #[serde(default)]
+    pub network: Network,
     /// Milliseconds that a request may take. Default 60,000; range 100 to 600,000.
     #[serde(default = "default_request_timeout_ms")]
     pub request_timeout_ms: u64,
@@ -69,7 +72,8 @@ impl Settings {
             problems.push(format!("{at}.account_id must be twelve digits"));
         }
         if let Some(endpoint) = &self.endpoint_url {
-            http::check_endpoint(&format!("{at}.endpoint_url"), endpoint, problems);
+            self.network
+                .check_endpoint(&format!("{at}.endpoint_url"), endpoint, problems);
         }
         if self.accept != [Accept::Findings] {
             problems.push(format!(
@@ -77,6 +81,7 @@ impl Settings {
             ));
         }
         self.delivery.validate(&format!("{at}.delivery"), problems);
+        self.network.validate(&format!("{at}.network"), problems);
         problems.range(
             &format!("{at}.request_timeout_ms"),
             self.request_timeout_ms,
@@ -107,7 +112,9 @@ impl SecurityHub {
             .endpoint_url
             .clone()
             .unwrap_or_else(|| hub.address());
-        let base = http::endpoint(&address)
+        let base = settings
+            .network
+            .endpoint(&address)
             .map_err(|problem| anyhow::anyhow!("the endpoint {problem}"))?;
         let provider = aws
             .credentials_provider()
@@ -117,7 +124,9 @@ impl SecurityHub {
             .behavior_version(aws_sdk_sts::config::BehaviorVersion::latest())
             .build();
         Ok(Self {
-            client: http::client(settings.request_timeout_ms)?,
+            client: settings
+                .network
+                .client(&base, settings.request_timeout_ms)?,
             signer: Signer::new("securityhub", &settings.region, provider),
             import: http::join(&base, "/findings/import"),
             describe: http::join(&base, "/accounts"),

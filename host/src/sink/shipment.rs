@@ -83,7 +83,7 @@ impl Shipper {
             return self.owe(load, loads).await;
         }
         tokio::select! {
-            () = self.rate.wait(load.batch.len()) => {}
+            () = self.rate.wait(load.batch.len(), load.batch.bytes()) => {}
             () = self.hold.begins(), if !load.probe => return loads.push(load),
         }
         let begun = Instant::now();

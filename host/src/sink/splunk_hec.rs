@@ -27,7 +27,7 @@ use crate::{
     normalize::document::Document,
     sink::{
         Accept, Batch, Limits, Refused, SendError, Sink, Unencodable, delivery,
-        http::{self, Answer, Compression},
+        http::{self, Answer, Compression, Network},
     },
 };
 
@@ -39,7 +39,8 @@ const MOST_BYTES: usize = 5_000_000;
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// Base address, such as `https://http-inputs-example.splunkcloud.com:443` or
-    /// `https://splunk.example.com:8088`. `http://` on loopback only. Required.
+    /// `https://splunk.example.com:8088`. `http://` on loopback only, or with
+    /// `network.allow_plain_http`. Required.
     pub endpoint: String,
     /// File that holds the token. Either this or `token_env`.
     #[serde(default)]
@@ -79,6 +80,9 @@ pub struct Settings {
     /// 1,000,000, which Splunk Cloud asks for; range 10,000 to 5,000,000.
     #[serde(default = "default_max_request_bytes")]
     pub max_request_bytes: usize,
+    /// Certificates, a proxy, and whether plain HTTP will do.
+    #[serde(default)]
+    pub network: Network,
     /// Milliseconds that a request may take. Default 60,000; range 100 to 600,000.
     #[serde(default = "default_request_timeout_ms")]
     pub request_timeout_ms: u64,
@@ -123,7 +127,8 @@ fn default_request_timeout_ms() -> u64 {
 impl Settings {
     /// Reports every value that cannot work.
     pub fn validate(&self, at: &str, problems: &mut Problems) {
-        http::check_endpoint(&format!("{at}.endpoint"), &self.endpoint, problems);
+        self.network
+            .check_endpoint(&format!("{at}.endpoint"), &self.endpoint, problems);
         if http::secret_source(self.token_file.as_ref(), self.token_env.as_ref()).is_none() {
             problems.push(format!(
                 "{at} must have exactly one of token_file and token_env"
@@ -131,6 +136,7 @@ impl Settings {
         }
         Accept::validate(&self.accept, at, problems);
         self.delivery.validate(&format!("{at}.delivery"), problems);
+        self.network.validate(&format!("{at}.network"), problems);
         let names = [
             ("sourcetype", Some(&self.sourcetype)),
             ("insight_sourcetype", Some(&self.insight_sourcetype)),
@@ -195,13 +201,17 @@ impl SplunkHec {
     /// # Errors
     /// When the token cannot be read, or the address is none.
     pub fn new(settings: &Settings) -> anyhow::Result<Self> {
-        let base = http::endpoint(&settings.endpoint)
+        let base = settings
+            .network
+            .endpoint(&settings.endpoint)
             .map_err(|problem| anyhow::anyhow!("the endpoint {problem}"))?;
         let token = http::secret_source(settings.token_file.as_ref(), settings.token_env.as_ref())
             .context("exactly one of token_file and token_env is needed")?
             .read()?;
         Ok(Self {
-            client: http::client(settings.request_timeout_ms)?,
+            client: settings
+                .network
+                .client(&base, settings.request_timeout_ms)?,
             events: http::join(&base, "/services/collector/event"),
             health: http::join(&base, "/services/collector/health"),
             authorization: http::secret_header("Splunk ", &token)?,

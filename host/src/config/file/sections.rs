@@ -106,6 +106,27 @@ impl SinkKind {
             Self::File(settings) => &settings.accept,
         }
     }
+
+    /// Whether what goes to the sink can be read by everybody on the way.
+    #[must_use]
+    pub fn in_the_clear(&self) -> bool {
+        match self {
+            #[cfg(feature = "splunk-hec")]
+            Self::SplunkHec(settings) => sink::http::in_the_clear(&settings.endpoint),
+            #[cfg(feature = "datadog-logs")]
+            Self::DatadogLogs(settings) => settings
+                .endpoint
+                .as_deref()
+                .is_some_and(sink::http::in_the_clear),
+            #[cfg(feature = "security-hub")]
+            Self::SecurityHub(settings) => settings
+                .endpoint_url
+                .as_deref()
+                .is_some_and(sink::http::in_the_clear),
+            #[cfg(feature = "file")]
+            Self::File(_) => false,
+        }
+    }
 }
 
 /// Where compiled plugins are kept for the next start: the section `[plugin_cache]`.

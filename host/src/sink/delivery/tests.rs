@@ -589,6 +589,7 @@ fn settings_name_key_range_and_value() {
     let wrong = Settings {
         concurrency: 0,
         events_per_second: Some(0),
+        bytes_per_second: Some(999),
         ..Settings::default()
     };
     wrong.validate("sinks.s.delivery", &mut problems);
@@ -596,5 +597,5 @@ fn settings_name_key_range_and_value() {
         problems.lines()[0],
         "sinks.s.delivery.concurrency must be between 1 and 64, got 0"
     );
-    assert_eq!(problems.lines().len(), 2);
+    assert_eq!(problems.lines().len(), 3);
 }
