@@ -252,7 +252,7 @@ fn advice(fault: &TlsError) -> Option<&'static str> {
 }
 
 /// The fault of TLS below an error, if there is one. An I/O error hides what it wraps from `source`.
-fn tls_fault(error: &(dyn Error + 'static)) -> Option<&TlsError> {
+fn tls_fault<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e TlsError> {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(fault) = error.downcast_ref() {
