@@ -1,6 +1,8 @@
 //! What is shipped for Splunk and Datadog fits what is sent to them: every field that an extraction, a panel or
 //! a facet names is a member of a finding as that sink encodes it.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
@@ -102,7 +104,7 @@ fn stanzas(text: &str) -> BTreeMap<String, BTreeMap<String, String>> {
             .strip_prefix('[')
             .and_then(|rest| rest.strip_suffix(']'))
         {
-            stanza = name.to_owned();
+            name.clone_into(&mut stanza);
             stanzas.entry(stanza.clone()).or_default();
         } else if let Some((key, value)) = line.split_once('=') {
             let known = stanzas.entry(stanza.clone()).or_default();

@@ -87,12 +87,15 @@ impl Reporter {
     }
 }
 
+/// What is known of one event: its facts, its identity for counting, and what cleans texts about it.
+type Known = (EventFacts, [u8; 16], Cleaner);
+
 /// The facts of some events of a batch. Those of the row that was asked for last are kept.
 pub(super) struct Facts<'a> {
     reporter: &'a Reporter,
     processed: &'a Processed,
     now_ms: i64,
-    last: Option<(usize, (EventFacts, [u8; 16], Cleaner))>,
+    last: Option<(usize, Known)>,
 }
 
 impl<'a> Facts<'a> {
@@ -105,7 +108,7 @@ impl<'a> Facts<'a> {
         }
     }
 
-    fn of(&mut self, row: usize) -> &(EventFacts, [u8; 16], Cleaner) {
+    fn of(&mut self, row: usize) -> &Known {
         if self.last.as_ref().is_none_or(|(last, _)| *last != row) {
             self.last = Some((row, read(self.reporter, self.processed, row, self.now_ms)));
         }
@@ -189,12 +192,7 @@ impl<'a> Facts<'a> {
     }
 }
 
-fn read(
-    reporter: &Reporter,
-    processed: &Processed,
-    row: usize,
-    now_ms: i64,
-) -> (EventFacts, [u8; 16], Cleaner) {
+fn read(reporter: &Reporter, processed: &Processed, row: usize, now_ms: i64) -> Known {
     let batch = &processed.batch;
     let columns = reporter.projection.project_row(batch, row);
     let masks: Vec<Mask> = processed.masks_of(row).cloned().collect();
