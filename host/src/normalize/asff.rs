@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::{
     finding::{EventFacts, Finding, Severity},
+    normalize::{cut, remediation},
     timestamp::format_ms,
 };
 
@@ -87,6 +88,8 @@ pub struct AwsSecurityFinding<'a> {
     resources: Vec<Resource<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     action: Option<Action<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remediation: Option<Remediation<'a>>,
     record_state: &'static str,
 }
 
@@ -136,6 +139,7 @@ impl<'a> AwsSecurityFinding<'a> {
             product_fields: product_fields(finding),
             resources: resources(&finding.event, hub),
             action: Action::new(finding),
+            remediation: Remediation::new(finding),
             record_state: "ACTIVE",
         }
     }
@@ -450,11 +454,31 @@ impl<'a> Action<'a> {
     }
 }
 
-/// At most `max` characters.
-fn cut(text: &str, max: usize) -> &str {
-    text.char_indices()
-        .nth(max)
-        .map_or(text, |(end, _)| &text[..end])
+/// What to do first, and where to read on.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Remediation<'a> {
+    recommendation: Recommendation<'a>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Recommendation<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    url: Option<String>,
+}
+
+impl<'a> Remediation<'a> {
+    fn new(finding: &'a Finding) -> Option<Self> {
+        let recommendation = Recommendation {
+            text: remediation::text(finding),
+            url: remediation::url(finding),
+        };
+        let is_empty = recommendation.text.is_none() && recommendation.url.is_none();
+        (!is_empty).then_some(Self { recommendation })
+    }
 }
 
 #[cfg(test)]
@@ -489,6 +513,48 @@ mod tests {
     fn asff(finding: &Finding) -> Value {
         let hub = Hub::new("eu-central-1", "123456789012");
         serde_json::to_value(AwsSecurityFinding::new(finding, &hub)).unwrap()
+    }
+
+    #[test]
+    fn advice_follows_the_tactic_the_type_or_the_plugin_and_links_to_the_technique() {
+        let advice = |attributes: &[(&str, &str)]| {
+            let mut finding = finding(EventFacts::default());
+            finding.attributes = attributes
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect();
+            let recommendation = asff(&finding)["Remediation"]["Recommendation"].take();
+            let text = |name: &str| recommendation[name].as_str().unwrap_or_default().to_owned();
+            (text("Text"), text("Url"))
+        };
+        assert_eq!(advice(&[]), (String::new(), String::new()));
+        let (impact, page) = advice(&[("tactic", "impact"), ("technique", "T1485")]);
+        assert!(impact.starts_with("Stop the principal"));
+        assert_eq!(page, "https://attack.mitre.org/techniques/T1485/");
+        let by_type = advice(&[
+            ("types", "TTPs/Impact/BucketDeleted"),
+            ("technique", "T1552.001, T1"),
+        ]);
+        assert_eq!(by_type.0, impact);
+        assert_eq!(by_type.1, "https://attack.mitre.org/techniques/T1552/001/");
+        assert_eq!(
+            advice(&[("tactic", "privilege-escalation, impact")]).0,
+            advice(&[("tactic", "Privilege Escalation")]).0
+        );
+        let own = advice(&[
+            ("remediation", "Ask."),
+            ("tactic", "Impact"),
+            ("references", "x https://example.com/a b"),
+        ]);
+        assert_eq!(own, ("Ask.".to_owned(), "https://example.com/a".to_owned()));
+        assert_eq!(
+            advice(&[("remediation", &"ü".repeat(600))])
+                .0
+                .chars()
+                .count(),
+            512
+        );
+        assert_eq!(advice(&[("technique", "T1/../evil")]).1, "");
     }
 
     #[test]

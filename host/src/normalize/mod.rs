@@ -3,3 +3,13 @@
 #[cfg(feature = "security-hub")]
 pub mod asff;
 pub mod document;
+#[cfg(feature = "security-hub")]
+mod remediation;
+
+/// At most `max` characters.
+#[cfg(feature = "security-hub")]
+fn cut(text: &str, max: usize) -> &str {
+    text.char_indices()
+        .nth(max)
+        .map_or(text, |(end, _)| &text[..end])
+}

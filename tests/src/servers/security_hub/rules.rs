@@ -110,6 +110,8 @@ static LENGTHS: LazyLock<Vec<(&str, usize)>> = LazyLock::new(|| {
         ("/Resources/Id", 512),
         ("/Resources/Region", 16),
         ("/Action/AwsApiCallAction/Api", 128),
+        ("/Remediation/Recommendation/Text", 512),
+        ("/Remediation/Recommendation/Url", 512),
         ("/Action/AwsApiCallAction/ServiceName", 128),
         ("/Action/AwsApiCallAction/CallerType", 128),
         ("/Action/AwsApiCallAction/DomainDetails/Domain", 128),
