@@ -119,7 +119,8 @@ async fn a_proxy_is_passed_with_its_credentials_and_only_with_them() {
     network["proxy_auth_file"] = json!(auth.path());
     let known = sink(&server.url_by_name(NAME), &network).unwrap();
     assert!(known.check().await.unwrap().contains("takes the token"));
-    assert_eq!(proxy.tunnels(), 1);
+    // By that name nothing is reached but through the proxy. The two requests of a check may share a tunnel.
+    assert!((1..=2).contains(&proxy.tunnels()), "{}", proxy.tunnels());
 }
 
 fn start(endpoint: &str, network: &Value) -> (Arc<Shelf>, Host) {
