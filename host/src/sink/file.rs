@@ -186,7 +186,7 @@ impl Sink for FileSink {
 
 /// A line feed between the tokens of a JSON text is white space, and one inside of a string cannot be:
 /// a space in its place changes no value.
-fn one_line(json: &mut [u8]) {
+pub(crate) fn one_line(json: &mut [u8]) {
     let mut rest = json;
     while let Some(found) = memchr::memchr2(b'\n', b'\r', rest) {
         rest[found] = b' ';
