@@ -18,11 +18,13 @@ use sluicegate::{
     event::{EventBatch, Object, ObjectKind, ObjectRef, Span},
     finding::{EventFacts, Finding, Severity},
     generate::{Plan, write_tree},
+    mask::Masker,
     normalize::ocsf::{Encoder, Version},
-    sink::Unencodable,
+    plugin::{ChainWorker, PluginChain},
+    sink::{Sink, Unencodable, datadog_logs::DatadogLogs, file::FileSink, splunk_hec::SplunkHec},
 };
 use sluicegate_tests::{
-    host::{corpus, root},
+    host::{component, corpus, engine, root},
     process::binary,
     shelf::gzip,
 };
@@ -531,6 +533,72 @@ fn findings_are_valid() {
                 assert_eq!(document["activity_name"], "Update");
             }
         }
+    }
+}
+
+#[test]
+fn every_sink_wraps_the_document_in_its_own_layout() {
+    let folder = tempfile::tempdir().unwrap();
+    let token = folder.path().join("token");
+    fs::write(&token, "token").unwrap();
+    let [schema, _] = Schema::all();
+    let format = json!("ocsf-1.8.0");
+    let file = json!({"directory": folder.path(), "format": format});
+    let splunk = json!({"endpoint": "http://127.0.0.1:1", "token_file": token, "format": format});
+    let datadog = json!({"endpoint": "http://127.0.0.1:1", "api_key_file": token, "format": format, "late_events": "send"});
+    let file = FileSink::new(&serde_json::from_value(file).unwrap());
+    let splunk = SplunkHec::new(&serde_json::from_value(splunk).unwrap()).unwrap();
+    let datadog = DatadogLogs::new(&serde_json::from_value(datadog).unwrap()).unwrap();
+    let written = |sink: &dyn Sink| {
+        let processed = Processed::untouched(batch(&[WHOLE.to_owned()]), sink.fields());
+        let (mut event, mut alarm) = (Vec::new(), Vec::new());
+        sink.encode_event(&processed.view(0, 0), &mut event)
+            .unwrap();
+        sink.encode_finding(&finding("TTPs", "x"), &mut alarm)
+            .unwrap();
+        [event, alarm].map(|out| serde_json::from_slice::<Value>(&out).unwrap())
+    };
+    for line in written(&file) {
+        schema.check(&line, "file");
+    }
+    for envelope in written(&splunk) {
+        assert_eq!(envelope["sourcetype"], "sluicegate:ocsf");
+        schema.check(&envelope["event"], "splunk");
+    }
+    let [event, alarm] = written(&datadog);
+    assert_eq!(event["timestamp"], event["ocsf"]["time"]);
+    assert_eq!(event["service"], "cloudtrail");
+    for log in [event, alarm] {
+        assert_eq!(log["ddsource"], "sluicegate-ocsf");
+        schema.check(&log["ocsf"], "datadog");
+    }
+}
+
+#[test]
+fn what_is_masked_stays_masked() {
+    const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYzTq3Lk9+Aa";
+    let redaction = component(&engine(), "plugins", "redaction-check", &json!({}));
+    let chain = PluginChain::new(vec![redaction], &[&[]], Masker::default()).unwrap();
+    let event = WHOLE
+        .replace(
+            "\"userAgent\":\"agent\"",
+            &format!("\"userAgent\":\"aws_secret_access_key={SECRET}\""),
+        )
+        .replace(
+            "\"policyArn\":\"arn:p\"",
+            &format!("\"secretAccessKey\":\"{SECRET}\""),
+        );
+    let processed = ChainWorker::new(Arc::new(chain)).process(batch(&[event]), 1_772_400_000_000);
+    for schema in Schema::all() {
+        let mut out = Vec::new();
+        let encoder = Encoder::new(schema.version, true);
+        encoder.event(&processed.view(0, 0), &mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert!(
+            !text.contains(SECRET) && text.contains("<masked:"),
+            "{text}"
+        );
+        schema.check(&serde_json::from_str(&text).unwrap(), "masked");
     }
 }
 
