@@ -11,7 +11,6 @@ use std::{
     sync::Arc,
 };
 
-use jsonschema::Validator;
 use serde_json::{Value, json, value::RawValue};
 use sluicegate::{
     effects::Processed,
@@ -25,6 +24,7 @@ use sluicegate::{
 };
 use sluicegate_tests::{
     host::{component, corpus, engine, root},
+    json_schema::JsonSchema,
     process::binary,
     shelf::gzip,
 };
@@ -34,7 +34,7 @@ const VERSIONS: [Version; 2] = [Version::V1_8_0, Version::V1_1_0];
 /// The schemas and captions of one version.
 struct Schema {
     version: Version,
-    classes: BTreeMap<u64, Validator>,
+    classes: BTreeMap<u64, JsonSchema>,
     captions: Value,
 }
 
@@ -49,7 +49,7 @@ impl Schema {
             let path = file.unwrap().path();
             let uid = path.file_stem().unwrap().to_str().unwrap().parse().unwrap();
             let schema = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-            classes.insert(uid, jsonschema::validator_for(&schema).unwrap());
+            classes.insert(uid, JsonSchema::new(schema));
         }
         Self {
             version,
@@ -70,10 +70,7 @@ impl Schema {
                 .unwrap_or_else(|| panic!("{name}: {about}"))
         };
         let uid = number("class_uid");
-        let errors: Vec<_> = self.classes[&uid]
-            .iter_errors(document)
-            .map(|error| format!("{}: {error}", error.instance_path()))
-            .collect();
+        let errors = self.classes[&uid].faults(document);
         assert!(
             errors.is_empty(),
             "{}: {errors:#?}\n{about}",
