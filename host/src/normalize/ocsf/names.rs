@@ -91,6 +91,11 @@ slots!(
     MfaUsed,
     LoginTo,
     BytesIn,
+    BytesOut,
+    SignatureVersion,
+    SignedCipher,
+    AuthenticationMethod,
+    HostId,
     RequestUser,
     RequestRole,
     RequestGroup,
@@ -251,7 +256,12 @@ const ADDITIONAL: &[Member] = &[
     whole("UserName", Slot::TypedName),
     whole("MFAUsed", Slot::MfaUsed),
     whole("LoginTo", Slot::LoginTo),
+    whole("SignatureVersion", Slot::SignatureVersion),
+    whole("CipherSuite", Slot::SignedCipher),
     whole("bytesTransferredIn", Slot::BytesIn),
+    whole("AuthenticationMethod", Slot::AuthenticationMethod),
+    whole("x-amz-id-2", Slot::HostId),
+    whole("bytesTransferredOut", Slot::BytesOut),
 ];
 
 const REQUEST: &[Member] = &[

@@ -100,20 +100,34 @@ pub(super) fn metadata(version: Version, f: &mut Facts<'_>, w: &mut Writer<'_>) 
     });
 }
 
-/// Words and flags that have no attribute of their own.
-const TAGS: [(&str, Slot); 6] = [
+/// Words, flags and numbers that have no attribute of their own.
+const TAGS: [(&str, Slot); 16] = [
     ("readOnly", Slot::ReadOnly),
     ("managementEvent", Slot::ManagementEvent),
     ("sessionCredentialFromConsole", Slot::FromConsole),
     ("tlsVersion", Slot::TlsVersion),
     ("cipherSuite", Slot::CipherSuite),
     ("keyExchange", Slot::KeyExchange),
+    ("sessionIssuer.type", Slot::IssuerType),
+    ("sessionIssuer.principalId", Slot::IssuerPrincipal),
+    ("sessionIssuer.accountId", Slot::IssuerAccount),
+    ("sessionIssuer.userName", Slot::IssuerName),
+    ("ec2RoleDelivery", Slot::RoleDelivery),
+    ("SignatureVersion", Slot::SignatureVersion),
+    ("CipherSuite", Slot::SignedCipher),
+    ("AuthenticationMethod", Slot::AuthenticationMethod),
+    ("x-amz-id-2", Slot::HostId),
+    ("bytesTransferredOut", Slot::BytesOut),
 ];
+
+/// Bytes of the longest number that becomes a tag.
+const LONGEST_NUMBER: usize = 32;
 
 /// The inside of a tag's value, as the inside of a JSON string.
 fn tag<'a>(f: &mut Facts<'a>, slot: Slot) -> Option<&'a [u8]> {
     let value = match f.raw(slot)? {
         flag @ (b"true" | b"false") => flag,
+        number @ [b'-' | b'0'..=b'9', ..] if number.len() <= LONGEST_NUMBER => number,
         _ => {
             let text = f.string(slot)?;
             &text[1..text.len() - 1]
