@@ -176,25 +176,27 @@ fn row(line: &'static str, version: Version) -> Option<(&'static str, &'static s
     let choice = Choice {
         class: OF_EVENTS.iter().find(|class| class.uid == uid)?,
         activity: activity.parse().ok()?,
-        subject: member(next()?)?,
-        detail: member(next()?)?,
+        subject: member(next()?)?.1,
+        detail: member(next()?)?.1,
     };
     Some((name, source, choice))
 }
 
-/// The slot of a request's member; nothing inside where the table names none.
-fn member(name: &str) -> Option<Option<Slot>> {
-    Some(Some(match name {
-        "" | "actor" => return Some(None),
-        "userName" => Slot::RequestUser,
-        "roleName" => Slot::RequestRole,
-        "groupName" => Slot::RequestGroup,
-        "policyName" => Slot::RequestPolicyName,
-        "policyArn" => Slot::RequestPolicyArn,
-        "roleArn" => Slot::RequestRoleArn,
-        "instanceProfileName" => Slot::RequestProfile,
-        _ => return None,
-    }))
+/// The members of requests that the table names.
+const MEMBERS: [(&str, Option<Slot>); 9] = [
+    ("", None),
+    ("actor", None),
+    ("userName", Some(Slot::RequestUser)),
+    ("roleName", Some(Slot::RequestRole)),
+    ("groupName", Some(Slot::RequestGroup)),
+    ("policyName", Some(Slot::RequestPolicyName)),
+    ("policyArn", Some(Slot::RequestPolicyArn)),
+    ("roleArn", Some(Slot::RequestRoleArn)),
+    ("instanceProfileName", Some(Slot::RequestProfile)),
+];
+
+fn member(name: &str) -> Option<&'static (&'static str, Option<Slot>)> {
+    MEMBERS.iter().find(|(known, _)| *known == name)
 }
 
 /// What calls begin with, by activity of API Activity.

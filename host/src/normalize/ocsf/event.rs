@@ -53,15 +53,16 @@ pub(super) fn write(
         }
     }
     subject(&choice, f, w);
-    let has_resources = matches!(choice.class.uid, 6003 | 3005);
-    let resources =
-        if has_resources && !(choice.class.uid == 3005 && encoder.version == Version::V1_1_0) {
-            Resource::all(f)
-        } else {
-            Vec::new()
-        };
+    // No other class has an attribute for them.
+    let resources = if matches!(choice.class.uid, 6003 | 3005) {
+        Resource::all(f)
+    } else {
+        Vec::new()
+    };
     w.array("resources", |w| {
-        resources.iter().for_each(|resource| resource.write(w));
+        for resource in &resources {
+            resource.write(w);
+        }
     });
     w.array("observables", |w| {
         parts::observables(encoder.version, f, &resources, w);
@@ -75,12 +76,8 @@ pub(super) fn write(
     if encoder.raw_data && (encoder.version != Version::V1_1_0 || event.len() <= RAW_DATA_1_1) {
         json::quote_into(event, w.key("raw_data"));
     }
-    out_end(w);
-    Ok(())
-}
-
-fn out_end(w: &mut Writer<'_>) {
     w.out().push(b'}');
+    Ok(())
 }
 
 /// The class of an event: the table's, where what the class requires is there.

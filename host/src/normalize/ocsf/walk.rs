@@ -121,7 +121,9 @@ impl<'a> Facts<'a> {
     fn forget(&mut self, member: &Member) {
         self.cells[member.slot as usize] = Cell::default();
         if let Inside::Apart(inside) | Inside::Peeked(inside) = member.inside {
-            inside.iter().for_each(|member| self.forget(member));
+            for member in inside {
+                self.forget(member);
+            }
         }
     }
 
@@ -292,7 +294,9 @@ mod tests {
 
     fn rest(json: &str, placed: &[Slot]) -> String {
         let mut facts = Facts::of(json.as_bytes());
-        placed.iter().for_each(|slot| facts.placed(*slot));
+        for slot in placed {
+            facts.placed(*slot);
+        }
         let mut out = Vec::new();
         facts.rest(&mut out);
         String::from_utf8(out).unwrap()
