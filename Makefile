@@ -42,6 +42,11 @@ $(STAMPS)/venv: tests/requirements.txt .ci/requirements.txt | $(STAMPS)/tools
 	.venv/bin/pip install --quiet --disable-pip-version-check $(foreach file,$(filter %.txt,$^),-r $(file))
 	@touch $@
 
+# JSON Schemas of OCSF, which the tests hold documents against.
+$(STAMPS)/ocsf: tests/ocsf_schemas.py tests/requirements.txt | $(STAMPS)/venv
+	.venv/bin/python tests/ocsf_schemas.py build/ocsf
+	@touch $@
+
 ## ---- build ----
 
 plugins: $(STAMPS)/plugins ## Build the plugins into dist/plugins
@@ -86,7 +91,7 @@ demo: $(STAMPS)/plugins ## Run the whole job on generated events, without an AWS
 
 ## ---- checks ----
 
-test: $(STAMPS)/plugins $(STAMPS)/guests $(STAMPS)/guests-python $(STAMPS)/venv ## Run all tests but the long ones
+test: $(STAMPS)/plugins $(STAMPS)/guests $(STAMPS)/guests-python $(STAMPS)/ocsf ## Run all tests but the long ones
 	cargo build --locked --bin sluicegate
 	cargo test --locked
 	@for folder in plugins/sdk-python/tests plugins/examples-python/*/; do \

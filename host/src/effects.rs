@@ -292,6 +292,26 @@ impl<'a> EventView<'a> {
             .value(self.row, self.processed.readers.sinks[self.sink][position])
     }
 
+    /// The event's own bytes, with the masks in them.
+    #[must_use]
+    pub fn bytes(&self) -> Cow<'a, [u8]> {
+        let processed = self.processed;
+        let range = processed.batch.events[self.row].range();
+        let mut masks = processed.masks_of(self.row).peekable();
+        if masks.peek().is_none() {
+            return Cow::Borrowed(&processed.batch.data[range]);
+        }
+        let mut out = Vec::with_capacity(range.len());
+        splice(&processed.batch.data, range, masks, &mut out);
+        Cow::Owned(out)
+    }
+
+    /// What stands under `sluicegate` of the event: its identity, and what plugins added.
+    #[must_use]
+    pub fn member(&self) -> &'a [u8] {
+        self.processed.member(self.row)
+    }
+
     /// Appends the event: its own bytes with the masks in them, then the `sluicegate` member, then
     /// `extra` (members without the leading comma, such as `"a":1,"b":2`; may be empty).
     pub fn write(&self, extra: &[u8], out: &mut Vec<u8>) {

@@ -5,6 +5,7 @@ pub mod aws;
 pub mod aws_proxy;
 pub mod crafted;
 pub mod host;
+pub mod json_schema;
 pub mod ledger;
 pub mod logs;
 pub mod network;

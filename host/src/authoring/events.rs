@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Bytes of one file, and of all events together.
-const MAX_BYTES: usize = 256 << 20;
+pub(crate) const MAX_BYTES: usize = 256 << 20;
 
 /// Files below one folder.
 const MAX_FILES: usize = 10_000;
@@ -130,7 +130,7 @@ pub(crate) fn generated() -> anyhow::Result<Vec<EventBatch>> {
     generate::write_object(1, GENERATED_BYTES, 1, &mut stored)
         .context("failed to generate events")?;
     let mut batches = Batches::new("generated.json.gz");
-    inflate(stored, &mut batches).context("failed to read generated events")?;
+    inflate(stored, &mut batches, &mut Err).context("failed to read generated events")?;
     Ok(batches.finish())
 }
 
@@ -151,11 +151,7 @@ pub(crate) fn from_path(path: &Path) -> anyhow::Result<Vec<EventBatch>> {
     };
     for file in &files {
         let bytes = read(file, MAX_BYTES)?;
-        let added = if bytes.starts_with(&[0x1f, 0x8b]) {
-            inflate(bytes, &mut batches)
-        } else {
-            parse(&bytes, &mut batches)
-        };
+        let added = add_all(bytes, &mut batches, &mut Err);
         added.with_context(|| format!("failed to read events from {}", file.display()))?;
     }
     let batches = batches.finish();
@@ -166,6 +162,36 @@ pub(crate) fn from_path(path: &Path) -> anyhow::Result<Vec<EventBatch>> {
         ENDINGS.join(", ")
     );
     Ok(batches)
+}
+
+/// Reads the events of a file's bytes, in any of the forms of [`from_path`]. `bad` is told what cannot be an
+/// event, and where it stood.
+///
+/// # Errors
+/// When the bytes as a whole cannot be read.
+pub(crate) fn from_bytes(
+    name: &str,
+    bytes: Vec<u8>,
+    bad: &mut dyn FnMut(anyhow::Error),
+) -> anyhow::Result<Vec<EventBatch>> {
+    let mut batches = Batches::new(name);
+    let mut bad = |error| {
+        bad(error);
+        Ok(())
+    };
+    add_all(bytes, &mut batches, &mut bad)?;
+    Ok(batches.finish())
+}
+
+/// Is told of an event at fault; its error ends the reading.
+type Bad<'b> = &'b mut dyn FnMut(anyhow::Error) -> anyhow::Result<()>;
+
+fn add_all(bytes: Vec<u8>, batches: &mut Batches, bad: Bad<'_>) -> anyhow::Result<()> {
+    if bytes.starts_with(&[0x1f, 0x8b]) {
+        inflate(bytes, batches, bad)
+    } else {
+        parse(&bytes, batches, bad)
+    }
 }
 
 fn list(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
@@ -195,7 +221,7 @@ fn list(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> anyhow::Result
 }
 
 /// Takes an object apart as the host does.
-fn inflate(stored: Vec<u8>, batches: &mut Batches) -> anyhow::Result<()> {
+fn inflate(stored: Vec<u8>, batches: &mut Batches, bad: Bad<'_>) -> anyhow::Result<()> {
     let limits = Limits {
         max_object_bytes: MAX_BYTES as u64,
         ..Limits::default()
@@ -208,10 +234,10 @@ fn inflate(stored: Vec<u8>, batches: &mut Batches) -> anyhow::Result<()> {
                 for span in &batch.events {
                     let event = std::str::from_utf8(&batch.data[span.range()])
                         .expect("the decoder checked it");
-                    numbered(span.index as usize, batches.add(event))?;
+                    numbered(span.index as usize, batches.add(event), bad)?;
                 }
             }
-            Step::Bad(bad) => bail!("event {}: {}", bad.index, bad.error),
+            Step::Bad(found) => bad(anyhow!("event {}: {}", found.index, found.error))?,
             Step::Hungry => match stored.take() {
                 Some(bytes) => decoder.feed(bytes.into()),
                 None => decoder.finish(),
@@ -223,7 +249,7 @@ fn inflate(stored: Vec<u8>, batches: &mut Batches) -> anyhow::Result<()> {
 }
 
 /// `{"Records": […]}`, one event that may have many lines, or one event a line.
-fn parse(bytes: &[u8], batches: &mut Batches) -> anyhow::Result<()> {
+fn parse(bytes: &[u8], batches: &mut Batches, bad: Bad<'_>) -> anyhow::Result<()> {
     #[derive(serde::Deserialize)]
     struct File<'a> {
         #[serde(borrow, rename = "Records")]
@@ -232,28 +258,26 @@ fn parse(bytes: &[u8], batches: &mut Batches) -> anyhow::Result<()> {
     let text = std::str::from_utf8(bytes).context("the text is not UTF-8")?;
     if let Ok(file) = serde_json::from_str::<File<'_>>(text) {
         for (index, event) in file.records.iter().enumerate() {
-            numbered(index, batches.add(event.get()))?;
+            numbered(index, batches.add(event.get()), bad)?;
         }
         return Ok(());
     }
     if let Ok(event) = serde_json::from_str::<&RawValue>(text) {
-        return batches
-            .add(event.get())
-            .map_err(|error| anyhow!("the event {error:#}"));
+        let added = batches.add(event.get());
+        return added.or_else(|error| bad(anyhow!("the event {error:#}")));
     }
     for (index, line) in text.lines().enumerate() {
         let line = line.trim();
         if !line.is_empty() {
-            batches
-                .add(line)
-                .map_err(|error| anyhow!("line {}: {error:#}", index + 1))?;
+            let added = batches.add(line);
+            added.or_else(|error| bad(anyhow!("line {}: {error:#}", index + 1)))?;
         }
     }
     Ok(())
 }
 
-fn numbered(index: usize, added: anyhow::Result<()>) -> anyhow::Result<()> {
-    added.map_err(|error| anyhow!("event {index}: {error:#}"))
+fn numbered(index: usize, added: anyhow::Result<()>, bad: Bad<'_>) -> anyhow::Result<()> {
+    added.or_else(|error| bad(anyhow!("event {index}: {error:#}")))
 }
 
 fn object(name: &str) -> Arc<Object> {

@@ -5,6 +5,7 @@ mod check;
 mod dead_letters;
 mod demo;
 mod logs;
+mod normalize;
 mod output;
 mod plugin;
 mod rules;
@@ -28,6 +29,7 @@ Examples:
   sluicegate run --config sluicegate.toml            forwards until SIGTERM or SIGINT, then drains;
                                                      SIGHUP reads the plugins anew
   sluicegate backtest --folder logs my-plugin.wasm   what a plugin would have found
+  sluicegate normalize log.json.gz                   events in OCSF, or another shape, one a line
   sluicegate rules coverage --rules sigma/rules --html coverage.html
   sluicegate dead-letters list --config sluicegate.toml
   sluicegate plugin new my-rule && sluicegate plugin test my-rule
@@ -71,6 +73,8 @@ pub enum Command {
     Demo(demo::Arguments),
     /// Try plugins on old logs: what they would have found, by rule and hour; nothing is sent
     Backtest(backtest::Arguments),
+    /// Write the events of a file in the shape that a sink would get, one a line; nothing is sent
+    Normalize(normalize::Arguments),
     /// Look at what could not be delivered
     #[command(subcommand)]
     DeadLetters(dead_letters::Command),
@@ -155,6 +159,7 @@ pub async fn execute(command: Command, signals: Signals) -> Result<(), Failure> 
         Command::Demo(arguments) => demo::run(&arguments, signals.drain).await,
         Command::Backtest(arguments) => backtest::run(&arguments).await,
         Command::DeadLetters(command) => dead_letters::run(&command, signals).await,
+        Command::Normalize(arguments) => normalize::run(&arguments),
         Command::Rules(command) => rules::execute(&command),
         Command::Plugin(command) => plugin::run(command).await,
     }

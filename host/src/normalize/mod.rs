@@ -1,13 +1,53 @@
 //! Shapes of others: what leaves for a service that has a format of its own.
 
+use serde::{Deserialize, Serialize};
+
+use crate::config::Problems;
+
 #[cfg(feature = "security-hub")]
 pub mod asff;
 pub mod document;
-#[cfg(feature = "security-hub")]
+pub mod ocsf;
 mod remediation;
 
+/// The shape in which a sink gets events and findings.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Format {
+    /// Events as CloudTrail wrote them, findings in the sink's own layout.
+    #[default]
+    #[serde(rename = "original")]
+    Original,
+    /// OCSF 1.8.0.
+    #[serde(rename = "ocsf-1.8.0")]
+    Ocsf180,
+    /// OCSF 1.1.0, as Amazon Security Lake keeps it.
+    #[serde(rename = "ocsf-1.1.0")]
+    Ocsf110,
+}
+
+impl Format {
+    /// Reports a setting that has no effect.
+    pub fn validate(self, raw_data: bool, at: &str, problems: &mut Problems) {
+        if raw_data && self == Self::Original {
+            problems.push(format!(
+                "{at}.raw_data needs a format of OCSF: the original format is the event itself"
+            ));
+        }
+    }
+
+    /// The encoder, where the format is one of OCSF.
+    #[must_use]
+    pub fn ocsf(self, raw_data: bool) -> Option<ocsf::Encoder> {
+        let version = match self {
+            Self::Original => return None,
+            Self::Ocsf180 => ocsf::Version::V1_8_0,
+            Self::Ocsf110 => ocsf::Version::V1_1_0,
+        };
+        Some(ocsf::Encoder::new(version, raw_data))
+    }
+}
+
 /// At most `max` characters.
-#[cfg(feature = "security-hub")]
 fn cut(text: &str, max: usize) -> &str {
     text.char_indices()
         .nth(max)

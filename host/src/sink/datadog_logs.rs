@@ -18,7 +18,7 @@ use crate::{
     effects::EventView,
     event::ObjectRef,
     finding::{Finding, Severity},
-    normalize::document::Pairs,
+    normalize::{Format, document::Pairs, ocsf},
     sink::{
         Accept, Batch, Limits, Refused, SendError, Sink, Unencodable, delivery,
         http::{self, Answer, Compression},
@@ -47,6 +47,14 @@ pub struct Settings {
     /// What the sink takes. Default: events and findings.
     #[serde(default = "Accept::events_and_findings")]
     pub accept: Vec<Accept>,
+    /// Shape of events and findings: `original`, `ocsf-1.8.0` or `ocsf-1.1.0`; the latter two under `ocsf`
+    /// of a log whose `ddsource` is `sluicegate-ocsf`. Default: `original`.
+    #[serde(default)]
+    pub format: Format,
+    /// Whether each event of OCSF carries the original event as `raw_data`; masks stay masks. Default
+    /// `false`.
+    #[serde(default)]
+    pub raw_data: bool,
     /// Batching, rate, retries and holds.
     #[serde(default)]
     pub delivery: delivery::Settings,
@@ -122,6 +130,7 @@ impl Settings {
             ));
         }
         Accept::validate(&self.accept, at, problems);
+        self.format.validate(self.raw_data, at, problems);
         self.delivery.validate(&format!("{at}.delivery"), problems);
         self.network.validate(&format!("{at}.network"), problems);
         if self.service.trim().is_empty() {
@@ -210,7 +219,7 @@ impl DatadogLogs {
 #[async_trait]
 impl Sink for DatadogLogs {
     fn fields(&self) -> &[&'static str] {
-        &FIELDS
+        fields()
     }
 
     fn limits(&self) -> Limits {
@@ -224,21 +233,7 @@ impl Sink for DatadogLogs {
     }
 
     fn encode_event(&self, event: &EventView<'_>, out: &mut Vec<u8>) -> Result<(), Unencodable> {
-        let taken = std::array::from_fn(|position| event.field(position).kind != Kind::Absent);
-        let stamp = stamp(self.late, event.time_ms(), (self.now_ms)(), taken)?;
-        let arn = event.field(ARN);
-        let instance = arn.str();
-        let instance = instance.as_deref().and_then(instance_of);
-        let mut extra = Vec::with_capacity(512);
-        self.layout.event(
-            taken,
-            &event.object().reference,
-            instance,
-            stamp,
-            &mut extra,
-        );
-        event.write(&extra, out);
-        Ok(())
+        self.layout.encode(event, self.late, (self.now_ms)(), out)
     }
 
     fn encode_finding(&self, finding: &Finding, out: &mut Vec<u8>) -> Result<(), Unencodable> {
@@ -318,6 +313,10 @@ const FIELDS: [&str; OWN + 1] = [
     "/userIdentity/arn",
 ];
 const OWN: usize = 7;
+/// An event without any of them.
+const NONE_TAKEN: [bool; OWN] = [false; OWN];
+/// `ddsource` of logs in a format of OCSF: Datadog's CloudTrail pipeline does not know them.
+const OCSF_SOURCE: &str = "sluicegate-ocsf";
 const SOURCE: usize = 0;
 const CATEGORY: usize = 1;
 const SERVICE: usize = 2;
@@ -326,6 +325,11 @@ const TAGS: usize = 4;
 const HOST: usize = 5;
 const TIMESTAMP: usize = 6;
 const ARN: usize = 7;
+
+/// What the layout reads of an event, for [`Sink::fields`].
+pub(crate) fn fields() -> &'static [&'static str] {
+    &FIELDS
+}
 
 /// The date to give a log, where its own is none that Datadog takes.
 fn stamp(
@@ -364,25 +368,67 @@ fn instance_of(arn: &str) -> Option<&str> {
 
 /// The members around an event, prepared as far as they are the same for all.
 #[derive(Debug)]
-struct Layout {
+pub(crate) struct Layout {
     /// JSON text.
     service: String,
     /// The tags, joined by commas.
     tags: String,
+    ocsf: Option<ocsf::Encoder>,
 }
 
 impl Layout {
-    fn new(settings: &Settings) -> Self {
+    pub(crate) fn new(settings: &Settings) -> Self {
         Self {
             service: json(&settings.service),
             tags: settings.tags.join(","),
+            ocsf: settings.format.ocsf(settings.raw_data),
         }
+    }
+
+    /// An event as a log.
+    pub(crate) fn encode(
+        &self,
+        event: &EventView<'_>,
+        late: LateEvents,
+        now_ms: i64,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Unencodable> {
+        let arn = event.field(ARN);
+        let instance = arn.str();
+        let instance = instance.as_deref().and_then(instance_of);
+        let object = &event.object().reference;
+        let Some(ocsf) = &self.ocsf else {
+            let taken = std::array::from_fn(|position| event.field(position).kind != Kind::Absent);
+            let stamp = stamp(late, event.time_ms(), now_ms, taken)?;
+            let mut extra = Vec::with_capacity(512);
+            self.event("cloudtrail", taken, object, instance, stamp, &mut extra);
+            event.write(&extra, out);
+            return Ok(());
+        };
+        // Datadog finds no date in OCSF by itself.
+        let stamp = stamp(late, event.time_ms(), now_ms, NONE_TAKEN)?.or(event.time_ms());
+        let mut members = Vec::with_capacity(512);
+        self.event(
+            OCSF_SOURCE,
+            NONE_TAKEN,
+            object,
+            instance,
+            stamp,
+            &mut members,
+        );
+        out.push(b'{');
+        out.extend_from_slice(&members);
+        out.extend_from_slice(b",\"ocsf\":");
+        ocsf.event(event, out)?;
+        out.push(b'}');
+        Ok(())
     }
 
     /// The members that an event gets at its root: `"ddsource":"cloudtrail",…`, without a comma at
     /// either end.
     fn event(
         &self,
+        source: &str,
         taken: [bool; OWN],
         object: &ObjectRef,
         instance: Option<&str>,
@@ -390,7 +436,7 @@ impl Layout {
         out: &mut Vec<u8>,
     ) {
         let mut members = Members { taken, out };
-        members.add(SOURCE, |out| out.extend_from_slice(b"\"cloudtrail\""));
+        members.add(SOURCE, |out| write_json(source, out));
         members.add(CATEGORY, |out| out.extend_from_slice(b"\"aws\""));
         members.add(SERVICE, |out| {
             out.extend_from_slice(self.service.as_bytes());
@@ -414,7 +460,16 @@ impl Layout {
     }
 
     fn finding(&self, finding: &Finding, now_ms: i64, out: &mut Vec<u8>) {
-        write_json(&FindingLog::new(finding, &self.tags, now_ms), out);
+        let mut log = FindingLog::new(finding, &self.tags, now_ms);
+        let Some(ocsf) = &self.ocsf else {
+            return write_json(&log, out);
+        };
+        log.ddsource = OCSF_SOURCE;
+        write_json(&log, out);
+        out.pop();
+        out.extend_from_slice(b",\"ocsf\":");
+        ocsf.finding(finding, out);
+        out.push(b'}');
     }
 }
 
@@ -629,7 +684,7 @@ mod tests {
             version: None,
         };
         let mut out = Vec::new();
-        Layout::new(&settings(toml)).event(flags, &object, instance, stamp, &mut out);
+        Layout::new(&settings(toml)).event("cloudtrail", flags, &object, instance, stamp, &mut out);
         String::from_utf8(out).unwrap()
     }
 

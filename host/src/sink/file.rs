@@ -17,7 +17,7 @@ use crate::{
     config::Problems,
     effects::EventView,
     finding::Finding,
-    normalize::document::Document,
+    normalize::{Format, document::Document, ocsf},
     sink::{Accept, Batch, Limits, Origin, Refused, SendError, Sink, Unencodable, delivery},
     timestamp::format_ms,
 };
@@ -32,6 +32,13 @@ pub struct Settings {
     /// What the sink takes. Default: events and findings.
     #[serde(default = "Accept::events_and_findings")]
     pub accept: Vec<Accept>,
+    /// Shape of events and findings: `original`, `ocsf-1.8.0` or `ocsf-1.1.0`. Default: `original`.
+    #[serde(default)]
+    pub format: Format,
+    /// Whether each event of OCSF carries the original event as `raw_data`; masks stay masks. Default
+    /// `false`.
+    #[serde(default)]
+    pub raw_data: bool,
     /// Batching, rate, retries and holds.
     #[serde(default)]
     pub delivery: delivery::Settings,
@@ -59,6 +66,7 @@ impl Settings {
             problems.push(format!("{at}.directory must not be empty"));
         }
         Accept::validate(&self.accept, at, problems);
+        self.format.validate(self.raw_data, at, problems);
         self.delivery.validate(&format!("{at}.delivery"), problems);
         problems.range(
             &format!("{at}.max_file_bytes"),
@@ -73,6 +81,7 @@ impl Settings {
 pub struct FileSink {
     directory: PathBuf,
     gzip: bool,
+    ocsf: Option<ocsf::Encoder>,
     folder: Arc<Mutex<Folder>>,
 }
 
@@ -90,6 +99,7 @@ impl FileSink {
         Self {
             directory: settings.directory.clone(),
             gzip: settings.gzip,
+            ocsf: settings.format.ocsf(settings.raw_data),
             folder: Arc::new(Mutex::new(folder)),
         }
     }
@@ -109,15 +119,21 @@ impl Sink for FileSink {
 
     fn encode_event(&self, event: &EventView<'_>, out: &mut Vec<u8>) -> Result<(), Unencodable> {
         let start = out.len();
-        event.write(b"", out);
+        match &self.ocsf {
+            Some(ocsf) => ocsf.event(event, out)?,
+            None => event.write(b"", out),
+        }
         one_line(&mut out[start..]);
         out.push(b'\n');
         Ok(())
     }
 
     fn encode_finding(&self, finding: &Finding, out: &mut Vec<u8>) -> Result<(), Unencodable> {
-        serde_json::to_writer(&mut *out, &Document::from(finding))
-            .map_err(|_| Unencodable("the finding cannot be written as JSON".to_owned()))?;
+        match &self.ocsf {
+            Some(ocsf) => ocsf.finding(finding, out),
+            None => serde_json::to_writer(&mut *out, &Document::from(finding))
+                .map_err(|_| Unencodable("the finding cannot be written as JSON".to_owned()))?,
+        }
         out.push(b'\n');
         Ok(())
     }
@@ -170,7 +186,7 @@ impl Sink for FileSink {
 
 /// A line feed between the tokens of a JSON text is white space, and one inside of a string cannot be:
 /// a space in its place changes no value.
-fn one_line(json: &mut [u8]) {
+pub(crate) fn one_line(json: &mut [u8]) {
     let mut rest = json;
     while let Some(found) = memchr::memchr2(b'\n', b'\r', rest) {
         rest[found] = b' ';
@@ -434,6 +450,8 @@ mod tests {
             directory: directory.to_owned(),
             accept: Accept::events_and_findings(),
             delivery: delivery::Settings::default(),
+            format: Format::Original,
+            raw_data: false,
             max_file_bytes,
             gzip,
         })

@@ -24,7 +24,7 @@ use crate::{
     effects::EventView,
     event::ObjectKind,
     finding::Finding,
-    normalize::document::Document,
+    normalize::{Format, document::Document, ocsf},
     sink::{
         Accept, Batch, Limits, Refused, SendError, Sink, Unencodable, delivery,
         http::{self, Answer, Compression, Network},
@@ -51,6 +51,16 @@ pub struct Settings {
     /// What the sink takes. Default: events and findings.
     #[serde(default = "Accept::events_and_findings")]
     pub accept: Vec<Accept>,
+    /// Shape of events and findings: `original`, `ocsf-1.8.0` or `ocsf-1.1.0`. Default: `original`.
+    #[serde(default)]
+    pub format: Format,
+    /// Whether each event of OCSF carries the original event as `raw_data`; masks stay masks. Default
+    /// `false`.
+    #[serde(default)]
+    pub raw_data: bool,
+    /// Sourcetype of events and findings in a format of OCSF. Default: `sluicegate:ocsf`.
+    #[serde(default = "default_ocsf_sourcetype")]
+    pub ocsf_sourcetype: String,
     /// Batching, rate, retries and holds.
     #[serde(default)]
     pub delivery: delivery::Settings,
@@ -116,6 +126,10 @@ fn default_finding_sourcetype() -> String {
     "sluicegate:finding".to_owned()
 }
 
+fn default_ocsf_sourcetype() -> String {
+    "sluicegate:ocsf".to_owned()
+}
+
 fn default_max_request_bytes() -> usize {
     1_000_000
 }
@@ -135,6 +149,7 @@ impl Settings {
             ));
         }
         Accept::validate(&self.accept, at, problems);
+        self.format.validate(self.raw_data, at, problems);
         self.delivery.validate(&format!("{at}.delivery"), problems);
         self.network.validate(&format!("{at}.network"), problems);
         let names = [
@@ -142,6 +157,7 @@ impl Settings {
             ("insight_sourcetype", Some(&self.insight_sourcetype)),
             ("aggregated_sourcetype", Some(&self.aggregated_sourcetype)),
             ("finding_sourcetype", Some(&self.finding_sourcetype)),
+            ("ocsf_sourcetype", Some(&self.ocsf_sourcetype)),
             ("index", self.index.as_ref()),
             ("host", self.host.as_ref()),
         ];
@@ -328,12 +344,7 @@ impl Sink for SplunkHec {
     }
 
     fn encode_event(&self, event: &EventView<'_>, out: &mut Vec<u8>) -> Result<(), Unencodable> {
-        let object = event.object();
-        self.envelope
-            .open(event.time_ms(), &object.url, object.kind, out);
-        event.write(b"", out);
-        out.push(b'}');
-        Ok(())
+        self.envelope.event(event, out)
     }
 
     fn encode_finding(&self, finding: &Finding, out: &mut Vec<u8>) -> Result<(), Unencodable> {
@@ -386,17 +397,19 @@ impl Sink for SplunkHec {
 
 /// The JSON around an event, prepared as far as it is the same for all.
 #[derive(Debug)]
-struct Envelope {
+pub(crate) struct Envelope {
     /// `"host":"…","index":"…",` as far as configured.
     routing: Vec<u8>,
     sourcetype: String,
     insight: String,
     aggregated: String,
     finding: String,
+    /// With its sourcetype.
+    ocsf: Option<(ocsf::Encoder, String)>,
 }
 
 impl Envelope {
-    fn new(settings: &Settings) -> Self {
+    pub(crate) fn new(settings: &Settings) -> Self {
         let mut routing = Vec::new();
         for (name, value) in [("host", &settings.host), ("index", &settings.index)] {
             if let Some(value) = value {
@@ -409,7 +422,30 @@ impl Envelope {
             insight: json(&settings.insight_sourcetype),
             aggregated: json(&settings.aggregated_sourcetype),
             finding: json(&settings.finding_sourcetype),
+            ocsf: settings
+                .format
+                .ocsf(settings.raw_data)
+                .map(|encoder| (encoder, json(&settings.ocsf_sourcetype))),
         }
+    }
+
+    /// An event with everything around it.
+    pub(crate) fn event(
+        &self,
+        event: &EventView<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Unencodable> {
+        let object = event.object();
+        if let Some((ocsf, sourcetype)) = &self.ocsf {
+            self.head(event.time_ms(), &object.url, sourcetype, out);
+            out.extend_from_slice(b",\"event\":");
+            ocsf.event(event, out)?;
+        } else {
+            self.open(event.time_ms(), &object.url, object.kind, out);
+            event.write(b"", out);
+        }
+        out.push(b'}');
+        Ok(())
     }
 
     /// Everything up to the event itself.
@@ -435,7 +471,8 @@ impl Envelope {
         } else {
             &finding.event.object_url
         };
-        self.head(Some(finding.last_ms), source, &self.finding, out);
+        let sourcetype = self.ocsf.as_ref().map_or(&self.finding, |(_, name)| name);
+        self.head(Some(finding.last_ms), source, sourcetype, out);
         out.extend_from_slice(b",\"fields\":");
         write_json(
             &Fields {
@@ -445,7 +482,10 @@ impl Envelope {
             out,
         );
         out.extend_from_slice(b",\"event\":");
-        write_json(&Document::from(finding), out);
+        match &self.ocsf {
+            Some((ocsf, _)) => ocsf.finding(finding, out),
+            None => write_json(&Document::from(finding), out),
+        }
         out.push(b'}');
     }
 

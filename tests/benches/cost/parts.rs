@@ -73,6 +73,7 @@ pub(crate) enum Part {
     EmptyNone,
     EncodeBare,
     EncodeThree,
+    EncodeOcsf,
     Guard,
     Compress,
     WholeBare,
@@ -80,7 +81,7 @@ pub(crate) enum Part {
 }
 
 /// All of them, each at the position of its number.
-pub(crate) const PARTS: [Part; 22] = [
+pub(crate) const PARTS: [Part; 23] = [
     Part::InflateWhole,
     Part::Boundaries,
     Part::InflateSteps,
@@ -99,6 +100,7 @@ pub(crate) const PARTS: [Part; 22] = [
     Part::EmptyNone,
     Part::EncodeBare,
     Part::EncodeThree,
+    Part::EncodeOcsf,
     Part::Guard,
     Part::Compress,
     Part::WholeBare,
@@ -135,6 +137,7 @@ pub(crate) struct Parts {
     empty_twelve: ChainWorker,
     empty_none: ChainWorker,
     sink: SplunkHec,
+    ocsf: SplunkHec,
     guard: Guard,
 }
 
@@ -169,7 +172,8 @@ impl Parts {
             empty_all: empty(&["/eventName"], &[]),
             empty_twelve: empty(&FIELDS, &[]),
             empty_none: empty(&["/eventName"], &["NobodyCallsThis"]),
-            sink: sink(),
+            sink: sink("original"),
+            ocsf: sink("ocsf-1.8.0"),
             guard: Guard::new(Mode::Mask, Arc::new(masker())),
         }
     }
@@ -218,6 +222,10 @@ impl Parts {
             Part::EncodeThree => decode(stored, |batch| {
                 let processed = self.three.process(batch, NOW_MS);
                 watch.time(|| drop(encode(&self.sink, &processed)));
+            }),
+            Part::EncodeOcsf => decode(stored, |batch| {
+                let processed = self.bare.process(batch, NOW_MS);
+                watch.time(|| drop(encode(&self.ocsf, &processed)));
             }),
             Part::Guard => decode(stored, |batch| {
                 let (mut data, mut entries) =
@@ -370,7 +378,7 @@ fn masker() -> Masker {
 }
 
 /// A collector that is never spoken to.
-fn sink() -> SplunkHec {
+fn sink(format: &str) -> SplunkHec {
     let mut token = tempfile::NamedTempFile::new().unwrap();
     token
         .write_all(b"00000000-0000-0000-0000-000000000000")
@@ -378,6 +386,7 @@ fn sink() -> SplunkHec {
     let settings: Settings = serde_json::from_value(json!({
         "endpoint": "http://127.0.0.1:8088",
         "token_file": token.path(),
+        "format": format,
     }))
     .unwrap();
     SplunkHec::new(&settings).unwrap()

@@ -58,7 +58,7 @@ pub(crate) struct Line {
 
 type Cost = fn(&Round) -> f64;
 
-const LINES: [(&str, Cost, Budget); 28] = [
+const LINES: [(&str, Cost, Budget); 29] = [
     (
         "floor: inflate whole, find boundaries",
         Round::floor,
@@ -150,7 +150,12 @@ const LINES: [(&str, Cost, Budget); 28] = [
     (
         "encode for HEC, untouched",
         |r| r.of(Part::EncodeBare),
-        Budget::None,
+        Budget::Floor(0.5),
+    ),
+    (
+        "encode in OCSF for HEC, untouched",
+        |r| r.of(Part::EncodeOcsf),
+        Budget::Floor(5.0),
     ),
     (
         "encode for HEC, after three plugins",
