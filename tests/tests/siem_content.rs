@@ -177,6 +177,7 @@ fn extractions_for_splunk_read_what_a_finding_has() {
         &of.finding_sourcetype,
         &of.insight_sourcetype,
         &of.aggregated_sourcetype,
+        &of.ocsf_sourcetype,
     ] {
         let stanza = props
             .get(name)
@@ -184,7 +185,7 @@ fn extractions_for_splunk_read_what_a_finding_has() {
         assert_eq!(stanza["KV_MODE"], "json");
         assert!(!stanza.contains_key("INDEXED_EXTRACTIONS"));
     }
-    assert_eq!(props.len(), 3, "a stanza for each sourcetype and no other");
+    assert_eq!(props.len(), 4, "a stanza for each sourcetype and no other");
     let mut made = BTreeSet::new();
     for (key, value) in &props[&of.finding_sourcetype] {
         let Some((field, reads)) = made_of(key, value) else {

@@ -295,6 +295,26 @@ async fn splunk_gets_every_event_byte_for_byte_in_its_envelope() {
 }
 
 #[tokio::test]
+async fn splunk_gets_the_original_event_where_additions_are_indexed_fields() {
+    let server = Splunk::start().await;
+    let sink = splunk(&server, &json!({ "enrichment": "fields" }));
+    let batch = batch(&sink, &[EVENT, "{}"]);
+    assert_eq!(decision(sink.send(&batch).await), "accepted");
+    let received = server.wait_for(2).await;
+    assert_eq!(received[0].event, EVENT);
+    assert_eq!(received[1].event, "{}");
+    let envelope = String::from_utf8(batch.body(b"", b"\n", b"")).unwrap();
+    let id = object(ObjectKind::Log).id;
+    assert!(
+        envelope.ends_with(&format!(
+            r#""event":{{}},"fields":{{"sluicegate_id":"{id}.1"}}}}"#
+        )),
+        "{envelope}"
+    );
+    assert_eq!(server.violations(), [""; 0]);
+}
+
+#[tokio::test]
 async fn splunk_gets_findings_under_their_own_sourcetype() {
     let server = Splunk::start().await;
     let sink = splunk(&server, &json!({}));

@@ -2,6 +2,7 @@
 //! indexers' own word.
 
 mod ack;
+mod fields;
 
 use std::{
     path::PathBuf,
@@ -58,6 +59,10 @@ pub struct Settings {
     /// `false`.
     #[serde(default)]
     pub raw_data: bool,
+    /// Where what plugins added stands: in the `event` itself, under `sluicegate`, or in indexed `fields`, with
+    /// the event as CloudTrail wrote it but for masks. Default: `event`.
+    #[serde(default)]
+    pub enrichment: Enrichment,
     /// Sourcetype of events and findings in a format of OCSF. Default: `sluicegate:ocsf`.
     #[serde(default = "default_ocsf_sourcetype")]
     pub ocsf_sourcetype: String,
@@ -106,6 +111,17 @@ pub struct Settings {
     pub acknowledgement_timeout_s: u64,
 }
 
+/// Where what plugins added to an event stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Enrichment {
+    /// In the event, under `sluicegate`.
+    #[default]
+    Event,
+    /// In indexed fields whose names begin with `sluicegate_`; nothing is added to the event.
+    Fields,
+}
+
 fn default_acknowledgement_timeout_s() -> u64 {
     300
 }
@@ -150,6 +166,11 @@ impl Settings {
         }
         Accept::validate(&self.accept, at, problems);
         self.format.validate(self.raw_data, at, problems);
+        if self.enrichment == Enrichment::Fields && self.format != Format::Original {
+            problems.push(format!(
+                "{at}.enrichment = \"fields\" is for the original format: OCSF has places of its own"
+            ));
+        }
         self.delivery.validate(&format!("{at}.delivery"), problems);
         self.network.validate(&format!("{at}.network"), problems);
         let names = [
@@ -404,6 +425,7 @@ pub(crate) struct Envelope {
     insight: String,
     aggregated: String,
     finding: String,
+    enrichment: Enrichment,
     /// With its sourcetype.
     ocsf: Option<(ocsf::Encoder, String)>,
 }
@@ -422,6 +444,7 @@ impl Envelope {
             insight: json(&settings.insight_sourcetype),
             aggregated: json(&settings.aggregated_sourcetype),
             finding: json(&settings.finding_sourcetype),
+            enrichment: settings.enrichment,
             ocsf: settings
                 .format
                 .ocsf(settings.raw_data)
@@ -442,7 +465,14 @@ impl Envelope {
             ocsf.event(event, out)?;
         } else {
             self.open(event.time_ms(), &object.url, object.kind, out);
-            event.write(b"", out);
+            match self.enrichment {
+                Enrichment::Event => event.write(b"", out),
+                Enrichment::Fields => {
+                    out.extend_from_slice(&event.bytes());
+                    out.extend_from_slice(b",\"fields\":");
+                    fields::write(event.member(), out);
+                }
+            }
         }
         out.push(b'}');
         Ok(())

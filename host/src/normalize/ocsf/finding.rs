@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     finding::{EventFacts, Finding, Severity},
-    normalize::document::Document,
+    normalize::{document::Document, remediation},
     timestamp::format_ms,
 };
 
@@ -71,6 +71,17 @@ pub(super) fn write(version: Version, finding: &Finding, w: &mut Writer<'_>) {
             w.element(|w| say(w, "uid", &facts.resource_arn));
         }
     });
+    if let Some(advice) = remediation::text(finding) {
+        w.object("remediation", |w| {
+            w.text("desc", advice);
+            w.array("references", |w| {
+                if let Some(url) = remediation::url(finding) {
+                    w.comma();
+                    crate::json::quote_into(&url, w.out());
+                }
+            });
+        });
+    }
     w.array("observables", |w| observables(facts, w));
     w.object("unmapped", |w| {
         serde_json::to_writer(w.key("sluicegate"), &Document::from(finding))
