@@ -102,7 +102,7 @@ impl JsonSchema {
             match known.get(name) {
                 Some(schema) => self.check(schema, member, &format!("{at}/{name}"), faults),
                 None if others == &Value::Bool(false) => {
-                    faults.push(format!("{at}: no {name} here"))
+                    faults.push(format!("{at}: no {name} here"));
                 }
                 None => {}
             }
