@@ -248,8 +248,8 @@ mod tests {
         let live = slots.next(Priority::Live).await;
         assert_eq!(live.len(), 10);
         answered(&slots, 10, 0).await;
-        let taken = std::iter::from_fn(|| backfill(&slots));
-        assert_eq!(taken.map(|slots| slots.len()).sum::<usize>(), 54);
+        let taken = std::iter::from_fn(|| backfill(&slots)).flatten();
+        assert_eq!(taken.collect::<Vec<_>>().len(), 54);
     }
 
     #[tokio::test(start_paused = true)]
