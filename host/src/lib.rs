@@ -55,6 +55,7 @@ pub mod backtest;
 
 mod claims;
 mod forward;
+mod intake;
 mod progress;
 
 pub mod guard;

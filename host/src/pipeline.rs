@@ -10,7 +10,6 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 use anyhow::Context as _;
 use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
-use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -22,12 +21,13 @@ use crate::{
     event::ObjectRef,
     forward::{Forwarder, Scope},
     guard,
+    intake::{Intake, Slots},
     ledger::Ledger,
     mask::Masker,
     plugin::{self, Component, Rollout},
     sink::{Accept, Sink, delivery},
     source::{
-        Announcement, Message, NeedsMending, Source,
+        Announcement, Message, Priority, Source,
         notification::{self, Trust},
         records,
     },
@@ -46,7 +46,8 @@ pub struct Settings {
     pub memory_bytes: usize,
     /// Threads for inflating, plugins and encoding. Default 0: one a core; at most 256.
     pub workers: usize,
-    /// Messages worked on at once. Default 64, 1 to 1,000.
+    /// Messages worked on at once, a tenth of them of the backfill where there is one (one of each at the
+    /// least). Default 64, 1 to 1,000.
     pub messages: usize,
     /// Seconds that started messages get when the host drains. Default 30, 1 to 3,600.
     pub grace_s: u64,
@@ -340,24 +341,43 @@ impl Pipeline {
         }
     }
 
+    /// Receives until the source has no more, live messages and those of a backfill at the same time.
     async fn receive(self: &Arc<Self>, drain: &CancellationToken, tracker: &TaskTracker) {
-        let room = Arc::new(Semaphore::new(self.settings.messages));
+        let slots = Slots::new(self.settings.messages, self.source.has_backfill());
+        let take = |priority| self.take_in(priority, &slots, drain, tracker);
+        tokio::join!(take(Priority::Live), take(Priority::Backfill));
+    }
+
+    async fn take_in(
+        self: &Arc<Self>,
+        priority: Priority,
+        slots: &Arc<Slots>,
+        drain: &CancellationToken,
+        tracker: &TaskTracker,
+    ) {
+        if priority == Priority::Backfill && !self.source.has_backfill() {
+            return;
+        }
         let mut intake = Intake::default();
         loop {
-            let permit = tokio::select! {
+            let free = tokio::select! {
                 () = drain.cancelled() => return,
-                permit = Arc::clone(&room).acquire_owned() => permit.expect("never closed"),
+                free = slots.next(priority) => free,
             };
-            let max = 10.min(room.available_permits() + 1);
+            let receive = match priority {
+                Priority::Live => self.source.receive(free.len()),
+                Priority::Backfill => self.source.receive_backfill(free.len()),
+            };
             let received = tokio::select! {
                 () = drain.cancelled() => return,
-                received = self.source.receive(max) => received,
+                received = slots.observe(priority, free.len(), receive) => received,
             };
-            drop(permit);
             let messages = match received {
                 Ok(Some(messages)) => messages,
                 Ok(None) => return,
                 Err(error) => {
+                    // Nobody uses these while we wait.
+                    drop(free);
                     let wait = intake.failed(&error);
                     tokio::select! {
                         () = drain.cancelled() => return,
@@ -367,16 +387,18 @@ impl Pipeline {
             };
             intake.answered();
             self.counters.messages.add(messages.len());
+            let mut free = free.into_iter();
             for message in messages {
-                // Room for these was seen above, and nobody else takes any.
-                let permit = Arc::clone(&room)
-                    .acquire_owned()
-                    .await
-                    .expect("never closed");
+                let Some(slot) = free.next() else {
+                    // More than was asked for: it goes back, and comes again when there is room.
+                    self.counters.messages_released.add(1);
+                    self.source.release(message, false).await;
+                    continue;
+                };
                 let (this, drain) = (Arc::clone(self), drain.clone());
                 tracker.spawn(async move {
                     this.handle(message, &drain).await;
-                    drop(permit);
+                    drop(slot);
                 });
             }
         }
@@ -553,47 +575,6 @@ impl Pipeline {
                 tracing::warn!(error, "failed to try pending references again");
             }
         }
-    }
-}
-
-/// How the source answers to receives.
-#[derive(Debug, Default)]
-struct Intake {
-    failures: u32,
-    /// What somebody has to mend, where the source has said so.
-    held: Option<NeedsMending>,
-}
-
-impl Intake {
-    /// How long to wait before the source is asked again.
-    fn failed(&mut self, error: &anyhow::Error) -> Duration {
-        self.failures = self.failures.saturating_add(1);
-        let wait = Duration::from_secs(1 << self.failures.min(5));
-        let wait_s = wait.as_secs();
-        let needs = error.downcast_ref::<NeedsMending>().copied();
-        let error = crate::text::shown(&format!("{error:#}"));
-        match needs {
-            // Told once: what the operator has to do does not change by being said every half minute.
-            Some(needs) if self.held == Some(needs) => {
-                tracing::debug!(error, wait_s, "failed to receive messages");
-            }
-            Some(needs) => {
-                self.held = Some(needs);
-                tracing::error!(
-                    error,
-                    "no messages can be received until this is mended; it is tried again and again"
-                );
-            }
-            None => tracing::warn!(error, wait_s, "failed to receive messages"),
-        }
-        wait
-    }
-
-    fn answered(&mut self) {
-        if self.held.take().is_some() {
-            tracing::info!("messages can be received again");
-        }
-        self.failures = 0;
     }
 }
 

@@ -12,7 +12,7 @@ use futures_util::stream;
 use sluicegate::{
     deadletter::Cause,
     event::{Object, ObjectKind, ObjectRef},
-    source::{Announcement, Lease, Message, OpenError, OpenObject, Source},
+    source::{Announcement, Lease, Message, OpenError, OpenObject, Priority, Source},
 };
 use tokio::sync::Notify;
 
@@ -65,6 +65,7 @@ impl Shelf {
         state.messages.push_back(Message {
             id: key.to_owned(),
             receipt: key.to_owned(),
+            priority: Priority::Live,
             announcement: Announcement::Objects(vec![object]),
             receives: 1,
             received: Instant::now(),

@@ -22,7 +22,7 @@ use sluicegate::{
     finding::Finding,
     ledger::dynamodb::{DynamoDb, Settings},
     sink::{Accept, Batch, Limits, Refused, SendError, Sink, Unencodable},
-    source::{Announcement, Lease, Message, OpenError, OpenObject, Source},
+    source::{Announcement, Lease, Message, OpenError, OpenObject, Priority, Source},
 };
 use sluicegate_tests::{aws::Aws, host::Setup, servers::Splunk};
 
@@ -69,6 +69,7 @@ fn message(number: usize) -> Message {
     Message {
         id: number.to_string(),
         receipt: number.to_string(),
+        priority: Priority::Live,
         // Twice in one message, too.
         announcement: Announcement::Objects(vec![reference(), reference()]),
         receives: 1,

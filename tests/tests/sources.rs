@@ -10,7 +10,7 @@ use sluicegate::{
     deadletter::Cause,
     event::{ObjectKind, ObjectRef},
     source::{
-        Announcement, Message, OpenError, Source,
+        Announcement, Message, OpenError, Priority, Source,
         layout::Ignored,
         notification::{self, Announced, Trust},
         sqs::Sqs,
@@ -174,6 +174,7 @@ async fn a_bad_receipt_takes_no_good_one_with_it(aws: &Aws) {
     let bad = Message {
         id: "bad".to_owned(),
         receipt: "no receipt".to_owned(),
+        priority: Priority::Live,
         announcement: good.announcement.clone(),
         receives: 1,
         received: good.received,

@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use tokio::{fs::File, io::AsyncReadExt, sync::Notify, time::Instant};
 
 use super::{
-    Announcement, Body, Lease, Message, OpenError, OpenObject, Source,
+    Announcement, Body, Lease, Message, OpenError, OpenObject, Priority, Source,
     layout::{self, Layout},
     notification::MAX_KEY,
 };
@@ -234,6 +234,7 @@ impl Directory {
                 let message = Message {
                     id: waiting.key.clone(),
                     receipt: waiting.key.clone(),
+                    priority: Priority::Live,
                     announcement: Announcement::Objects(vec![reference]),
                     receives,
                     received: now.into_std(),

@@ -27,11 +27,24 @@ use crate::{
 /// receive it, then delete or release it.
 #[async_trait]
 pub trait Source: Send + Sync + 'static {
-    /// Waits for messages; at most `max`, and maybe none. `None` means that no more will come.
+    /// Waits for messages; never more than `max`, and maybe none. `None` means that no more will come.
     ///
     /// # Errors
     /// When the queue cannot be asked. The pipeline waits a little longer each time and asks again.
     async fn receive(&self, max: usize) -> anyhow::Result<Option<Vec<Message>>>;
+
+    /// Whether there is a second queue, of a backfill, that is received from with what live messages leave.
+    fn has_backfill(&self) -> bool {
+        false
+    }
+
+    /// As [`receive`](Self::receive), from the queue of the backfill.
+    ///
+    /// # Errors
+    /// When that queue cannot be asked.
+    async fn receive_backfill(&self, _max: usize) -> anyhow::Result<Option<Vec<Message>>> {
+        Ok(None)
+    }
 
     /// Keeps a message ours while it is worked on, until the lease is dropped.
     fn lease(&self, message: &Message) -> Lease;
@@ -74,12 +87,23 @@ pub struct Message {
     pub id: String,
     /// What the source needs to delete or release it.
     pub receipt: String,
+    /// Which queue it came from.
+    pub priority: Priority,
     /// What it announces.
     pub announcement: Announcement,
     /// How often it has been received, this time included.
     pub receives: u32,
     /// When this host received it, for the ceiling of its lease.
     pub received: std::time::Instant,
+}
+
+/// How urgent a message is, by the queue it came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Priority {
+    /// New: it goes first.
+    Live,
+    /// Historical, or set free again: it takes what live messages leave.
+    Backfill,
 }
 
 /// What a message says.

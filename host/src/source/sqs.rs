@@ -24,7 +24,7 @@ use aws_sdk_sqs::{
 pub use self::settings::{BucketSettings, Poison, Settings};
 use self::{deletes::Deletes, lease::Extended};
 use super::{
-    Announcement, Lease, Message, NeedsMending, OpenError, OpenObject, Source,
+    Announcement, Lease, Message, NeedsMending, OpenError, OpenObject, Priority, Source,
     credentials::Renewing,
     object::{Objects, has_expired},
 };
@@ -41,14 +41,63 @@ const LONGEST_DELAY_S: u32 = 900;
 #[derive(Debug)]
 pub struct Sqs {
     client: Client,
-    queue_url: String,
+    live: Queue,
+    backfill: Option<Queue>,
     wait_s: u32,
-    visibility_s: u32,
     poison_after: Option<u32>,
-    deletes: Deletes,
     objects: Objects,
     /// Where they can be looked for anew.
     credentials: Option<Arc<Renewing>>,
+}
+
+/// One of the source's queues. What is done about a message is done at the queue it came from.
+#[derive(Debug)]
+struct Queue {
+    priority: Priority,
+    url: String,
+    visibility_s: u32,
+    deletes: Deletes,
+}
+
+impl Queue {
+    async fn connect(
+        client: &Client,
+        settings: &Settings,
+        (priority, url): (Priority, &str),
+    ) -> anyhow::Result<Self> {
+        let visibility_s = match settings.visibility_timeout_s {
+            Some(seconds) => seconds,
+            None => visibility_of(client, url).await?,
+        };
+        Ok(Self {
+            priority,
+            url: url.to_owned(),
+            visibility_s,
+            deletes: Deletes::start(client.clone(), url.to_owned()),
+        })
+    }
+
+    fn message(&self, message: aws_sdk_sqs::types::Message) -> Option<Message> {
+        let id = message.message_id.unwrap_or_default();
+        let Some(receipt) = message.receipt_handle else {
+            tracing::warn!(message = %shown(&id), queue = %self.url, "a message without a receipt cannot be worked on");
+            return None;
+        };
+        let receives = message
+            .attributes
+            .as_ref()
+            .and_then(|all| all.get(&MessageSystemAttributeName::ApproximateReceiveCount))
+            .and_then(|count| count.parse().ok())
+            .unwrap_or(1);
+        Some(Message {
+            id,
+            receipt,
+            priority: self.priority,
+            announcement: Announcement::Notification(message.body.unwrap_or_default()),
+            receives,
+            received: tokio::time::Instant::now().into_std(),
+        })
+    }
 }
 
 impl Sqs {
@@ -76,18 +125,19 @@ impl Sqs {
         credentials: Option<Arc<Renewing>>,
     ) -> anyhow::Result<Self> {
         let client = Client::new(config);
-        let visibility_s = match settings.visibility_timeout_s {
-            Some(seconds) => seconds,
-            None => visibility_of(&client, &settings.queue_url).await?,
+        let live = (Priority::Live, settings.queue_url.as_str());
+        let live = Queue::connect(&client, settings, live).await?;
+        let backfill = match &settings.backfill_queue_url {
+            Some(url) => Some(Queue::connect(&client, settings, (Priority::Backfill, url)).await?),
+            None => None,
         };
         Ok(Self {
-            deletes: Deletes::start(client.clone(), settings.queue_url.clone()),
+            live,
+            backfill,
             objects: Objects::new(settings, config, credentials.as_ref()),
             poison_after: (settings.poison == Poison::DeadLetter).then_some(settings.poison_after),
             credentials,
-            queue_url: settings.queue_url.clone(),
             wait_s: settings.wait_s,
-            visibility_s,
             client,
         })
     }
@@ -96,12 +146,13 @@ impl Sqs {
     fn refused(
         &self,
         error: &(impl ProvideErrorMetadata + std::error::Error + 'static),
+        priority: Priority,
     ) -> anyhow::Error {
         let code = code_of(error);
         if has_expired(code) {
             self.credentials.as_ref().inspect(|own| own.forget());
         }
-        match mending(code) {
+        match mending(code, priority) {
             Some(mending) => told(error).context(mending),
             None => told(error),
         }
@@ -132,25 +183,64 @@ impl Sqs {
         })
     }
 
-    fn message(&self, message: aws_sdk_sqs::types::Message) -> Option<Message> {
-        let id = message.message_id.unwrap_or_default();
-        let Some(receipt) = message.receipt_handle else {
-            tracing::warn!(message = %shown(&id), queue = %self.queue_url, "a message without a receipt cannot be worked on");
-            return None;
-        };
-        let receives = message
-            .attributes
-            .as_ref()
-            .and_then(|all| all.get(&MessageSystemAttributeName::ApproximateReceiveCount))
-            .and_then(|count| count.parse().ok())
-            .unwrap_or(1);
-        Some(Message {
-            id,
-            receipt,
-            announcement: Announcement::Notification(message.body.unwrap_or_default()),
-            receives,
-            received: tokio::time::Instant::now().into_std(),
-        })
+    /// Where a message came from.
+    fn queue_of(&self, message: &Message) -> &Queue {
+        let backfill = self.backfill.as_ref();
+        let backfill = backfill.filter(|_| message.priority == Priority::Backfill);
+        backfill.unwrap_or(&self.live)
+    }
+
+    async fn receive_from(&self, queue: &Queue, max: usize) -> anyhow::Result<Vec<Message>> {
+        let max = i32::try_from(max.clamp(1, MAX_RECEIVED)).unwrap_or(1);
+        let answer = self
+            .client
+            .receive_message()
+            .queue_url(&queue.url)
+            .max_number_of_messages(max)
+            .wait_time_seconds(self.wait_s.cast_signed())
+            .visibility_timeout(queue.visibility_s.cast_signed())
+            .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount)
+            .send()
+            .await
+            .map_err(|error| self.refused(&error, queue.priority))
+            .with_context(|| format!("failed to receive from queue {}", shown(&queue.url)))?;
+        let messages = answer.messages.unwrap_or_default();
+        Ok(messages
+            .into_iter()
+            .filter_map(|message| queue.message(message))
+            .collect())
+    }
+
+    /// What there is to tell about a queue.
+    async fn check_queue(&self, queue: &Queue) -> anyhow::Result<String> {
+        let answer = self
+            .client
+            .get_queue_attributes()
+            .queue_url(&queue.url)
+            .attribute_names(QueueAttributeName::All)
+            .send()
+            .await
+            .map_err(|error| told(&error))
+            .with_context(|| {
+                format!(
+                    "failed to read the attributes of queue {}",
+                    shown(&queue.url)
+                )
+            })?;
+        let attributes = answer.attributes.unwrap_or_default();
+        let waiting = attributes
+            .get(&QueueAttributeName::ApproximateNumberOfMessages)
+            .map_or("an unknown number of", String::as_str);
+        let policy = attributes.get(&QueueAttributeName::RedrivePolicy);
+        let redrive = self
+            .redrive(policy.and_then(|policy| most_receives(policy)))
+            .with_context(|| format!("queue {} cannot be used", shown(&queue.url)))?;
+        Ok(format!(
+            "queue {}: {} messages wait, visibility {} s, {redrive}",
+            shown(&queue.url),
+            shown(waiting),
+            queue.visibility_s
+        ))
     }
 }
 
@@ -232,32 +322,25 @@ pub(super) fn delay_s(receives: u32) -> u32 {
 #[async_trait]
 impl Source for Sqs {
     async fn receive(&self, max: usize) -> anyhow::Result<Option<Vec<Message>>> {
-        let max = i32::try_from(max.clamp(1, MAX_RECEIVED)).unwrap_or(1);
-        let answer = self
-            .client
-            .receive_message()
-            .queue_url(&self.queue_url)
-            .max_number_of_messages(max)
-            .wait_time_seconds(self.wait_s.cast_signed())
-            .visibility_timeout(self.visibility_s.cast_signed())
-            .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount)
-            .send()
-            .await
-            .map_err(|error| self.refused(&error))
-            .with_context(|| format!("failed to receive from queue {}", shown(&self.queue_url)))?;
-        let messages = answer.messages.unwrap_or_default();
-        Ok(Some(
-            messages
-                .into_iter()
-                .filter_map(|message| self.message(message))
-                .collect(),
-        ))
+        self.receive_from(&self.live, max).await.map(Some)
+    }
+
+    fn has_backfill(&self) -> bool {
+        self.backfill.is_some()
+    }
+
+    async fn receive_backfill(&self, max: usize) -> anyhow::Result<Option<Vec<Message>>> {
+        match &self.backfill {
+            Some(queue) => self.receive_from(queue, max).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     fn lease(&self, message: &Message) -> Lease {
+        let queue = self.queue_of(message);
         let (client, queue_url, receipt) = (
             self.client.clone(),
-            self.queue_url.clone(),
+            queue.url.clone(),
             message.receipt.clone(),
         );
         let extend = move |seconds: u32| {
@@ -274,7 +357,7 @@ impl Source for Sqs {
                 }
             }
         };
-        let visibility = Duration::from_secs(self.visibility_s.into());
+        let visibility = Duration::from_secs(queue.visibility_s.into());
         let kept = lease::keep(
             extend,
             visibility,
@@ -285,7 +368,8 @@ impl Source for Sqs {
     }
 
     async fn delete(&self, message: Message) {
-        self.deletes.delete(message.id, message.receipt).await;
+        let deletes = &self.queue_of(&message).deletes;
+        deletes.delete(message.id, message.receipt).await;
     }
 
     async fn release(&self, message: Message, started: bool) {
@@ -297,7 +381,7 @@ impl Source for Sqs {
         let answer = self
             .client
             .change_message_visibility()
-            .queue_url(&self.queue_url)
+            .queue_url(&self.queue_of(&message).url)
             .receipt_handle(&message.receipt)
             .visibility_timeout(delay.cast_signed())
             .send()
@@ -318,34 +402,13 @@ impl Source for Sqs {
     }
 
     async fn check(&self) -> anyhow::Result<String> {
-        let answer = self
-            .client
-            .get_queue_attributes()
-            .queue_url(&self.queue_url)
-            .attribute_names(QueueAttributeName::All)
-            .send()
-            .await
-            .map_err(|error| told(&error))
-            .with_context(|| {
-                format!(
-                    "failed to read the attributes of queue {}",
-                    shown(&self.queue_url)
-                )
-            })?;
-        let attributes = answer.attributes.unwrap_or_default();
-        let waiting = attributes
-            .get(&QueueAttributeName::ApproximateNumberOfMessages)
-            .map_or("an unknown number of", String::as_str);
-        let policy = attributes.get(&QueueAttributeName::RedrivePolicy);
-        let redrive = self.redrive(policy.and_then(|policy| most_receives(policy)));
-        let redrive = redrive?;
+        let mut report = self.check_queue(&self.live).await?;
+        if let Some(backfill) = &self.backfill {
+            report += "; backfill ";
+            report += &self.check_queue(backfill).await?;
+        }
         let buckets = self.objects.check().await?;
-        Ok(format!(
-            "queue {}: {} messages wait, visibility {} s, {redrive}; {buckets}",
-            shown(&self.queue_url),
-            shown(waiting),
-            self.visibility_s
-        ))
+        Ok(format!("{report}; {buckets}"))
     }
 }
 
@@ -356,11 +419,14 @@ fn code_of(error: &impl ProvideErrorMetadata) -> &str {
 }
 
 /// What to do about a code that does not pass by itself.
-fn mending(code: &str) -> Option<NeedsMending> {
+fn mending(code: &str, priority: Priority) -> Option<NeedsMending> {
     Some(NeedsMending(match code {
-        "QueueDoesNotExist" | "NonExistentQueue" => {
-            "the queue does not exist: make it again, or mend source.queue_url"
-        }
+        "QueueDoesNotExist" | "NonExistentQueue" => match priority {
+            Priority::Live => "the queue does not exist: make it again, or mend source.queue_url",
+            Priority::Backfill => {
+                "the queue does not exist: make it again, or mend source.backfill_queue_url"
+            }
+        },
         "AccessDenied" | "AccessDeniedException" => {
             "access is denied: sqs:ReceiveMessage, DeleteMessage, ChangeMessageVisibility and GetQueueAttributes are needed"
         }

@@ -53,10 +53,10 @@ pub(crate) async fn run(aws: &Aws, name: &str, scenario: &Scenario) -> Row {
         }
         play(aws, &world, &mut hosts, action).await;
     }
-    let patience = if scenario.hosts > 1 {
-        PATIENCE_OF_FLEETS
-    } else {
-        PATIENCE
+    let patience = match scenario.patience_s {
+        Some(seconds) => Duration::from_secs(seconds),
+        None if scenario.hosts > 1 => PATIENCE_OF_FLEETS,
+        None => PATIENCE,
     };
     let healed = Instant::now();
     let mut settled = false;
@@ -68,8 +68,7 @@ pub(crate) async fn run(aws: &Aws, name: &str, scenario: &Scenario) -> Row {
     }
     let seconds = began.elapsed().as_secs_f64();
     let mut wrong = Vec::new();
-    let depth = aws.depth(&world.wired.queue_url).await;
-    let not_settled = depth.visible + depth.in_flight;
+    let not_settled = world.waiting(aws).await;
     if !settled {
         wrong.push(format!(
             "not settled {} s after the last fault",
@@ -106,8 +105,7 @@ async fn play(aws: &Aws, world: &World, hosts: &mut [Process], action: &Action) 
 
 /// Whether the queue is empty and nobody is owed anything.
 async fn is_settled(aws: &Aws, world: &World, hosts: &[Process]) -> bool {
-    let depth = aws.depth(&world.wired.queue_url).await;
-    if depth.visible + depth.in_flight > 0 {
+    if world.waiting(aws).await > 0 {
         return false;
     }
     for host in hosts {
@@ -190,6 +188,12 @@ async fn judge(
     }
     if row.pending > 0 {
         wrong.push(format!("{} still pending", row.pending));
+    }
+    if peak_kb > scenario.most_kb {
+        wrong.push(format!(
+            "{peak_kb} kB of memory, at most {} expected",
+            scenario.most_kb
+        ));
     }
     if row.duplicated > scenario.duplicates {
         let bound = scenario.duplicates;

@@ -50,6 +50,10 @@ pub(crate) struct Scenario {
     pub(crate) objects: usize,
     /// In each object.
     pub(crate) events: usize,
+    /// Of the objects, how many are announced on the queue of the backfill.
+    pub(crate) backfill: usize,
+    /// `limits.messages`.
+    pub(crate) in_flight: usize,
     /// Every n-th event makes the redaction plugin trap; 0: none, and no such plugin.
     pub(crate) traps: usize,
     /// The same eventIDs in every object.
@@ -66,6 +70,10 @@ pub(crate) struct Scenario {
     pub(crate) says: &'static str,
     /// Whether dead letters are a right answer.
     pub(crate) may_bury: bool,
+    /// The most memory that a host may have had, in kB.
+    pub(crate) most_kb: u64,
+    /// Seconds after the last fault until everything has arrived, where that is not the usual minute.
+    pub(crate) patience_s: Option<u64>,
     /// Also in the short set.
     pub(crate) short: bool,
 }
@@ -76,6 +84,8 @@ fn calm(name: impl Into<String>) -> Scenario {
         hosts: 1,
         objects: 6,
         events: 20,
+        backfill: 0,
+        in_flight: 10,
         traps: 0,
         same_ids: false,
         finds: false,
@@ -84,6 +94,8 @@ fn calm(name: impl Into<String>) -> Scenario {
         duplicates: 0,
         says: "",
         may_bury: false,
+        most_kb: u64::MAX,
+        patience_s: None,
         short: false,
     }
 }
@@ -291,6 +303,22 @@ fn of_aws() -> Vec<Scenario> {
     vec![throttled, day, gone]
 }
 
+/// More than there is room for at once, and from two queues.
+fn backlogs() -> Vec<Scenario> {
+    let mut long = calm("10,000 messages of backlog");
+    (long.objects, long.events, long.in_flight) = (10_000, 2, 64);
+    long.patience_s = Some(900);
+    // Not more than rows of a few messages have: what waits, waits in the queue.
+    long.most_kb = 64 << 10;
+    let mut both = calm("kill -9 three times while two queues are received from");
+    (both.objects, both.backfill) = (80, 40);
+    both.steps = kills(3, 3, 0, 500, 1500);
+    // What each killed host had in hand, eleven messages at the most, at two sinks.
+    both.duplicates = 3 * 11 * both.events * 2;
+    both.short = true;
+    vec![long, both]
+}
+
 impl Scenario {
     pub(crate) fn put(&self) -> usize {
         self.objects * self.events
@@ -299,5 +327,13 @@ impl Scenario {
 
 /// All of them, long ones first, so that they do not end last.
 pub(crate) fn table() -> Vec<Scenario> {
-    [killed(), of_aws(), others(), failing_sinks(), bad_weather()].concat()
+    [
+        backlogs(),
+        killed(),
+        of_aws(),
+        others(),
+        failing_sinks(),
+        bad_weather(),
+    ]
+    .concat()
 }

@@ -10,6 +10,7 @@ use std::{
 };
 
 use aws_sdk_sqs::types::QueueAttributeName;
+use futures_util::StreamExt as _;
 use sluicegate::{
     deadletter::{DeadLetter, Subject},
     event::{ObjectId, ObjectRef},
@@ -30,9 +31,12 @@ use crate::{
 };
 
 const ACCOUNT: &str = "123456789012";
+const PUTS_AT_ONCE: usize = 8;
 
 pub(crate) struct World {
-    pub(crate) wired: Wired,
+    wired: Wired,
+    /// The queue of the backfill, and the bucket of what is announced there.
+    backfill: Option<Wired>,
     pub(crate) splunk: Splunk,
     pub(crate) datadog: Datadog,
     pub(crate) hub: SecurityHub,
@@ -45,13 +49,12 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn new(aws: &Aws, name: &str, scenario: &Scenario) -> Self {
-        let wired = aws.wire("sqs", name).await;
-        let timeout = scenario.visibility_s.to_string();
-        let request = aws.sqs().set_queue_attributes();
-        let request = request
-            .queue_url(&wired.queue_url)
-            .attributes(QueueAttributeName::VisibilityTimeout, timeout);
-        request.send().await.unwrap();
+        let wired = wire(aws, name, scenario).await;
+        let backfill = if scenario.backfill > 0 {
+            Some(wire(aws, &format!("{name}-backfill"), scenario).await)
+        } else {
+            None
+        };
         let (splunk, datadog, hub) = (
             Splunk::start().await,
             Datadog::start().await,
@@ -66,6 +69,7 @@ impl World {
         ];
         let mut world = Self {
             wired,
+            backfill,
             splunk,
             datadog,
             hub,
@@ -74,16 +78,21 @@ impl World {
             objects: Vec::new(),
             events: scenario.events,
         };
-        for number in 0..scenario.objects {
-            world.put(aws, scenario, number).await;
-        }
+        let puts = (0..scenario.objects).map(|number| world.put(aws, scenario, number));
+        let objects = futures_util::stream::iter(puts).buffered(PUTS_AT_ONCE);
+        world.objects = objects.collect().await;
         world
     }
 
-    async fn put(&mut self, aws: &Aws, scenario: &Scenario, number: usize) {
+    async fn put(
+        &self,
+        aws: &Aws,
+        scenario: &Scenario,
+        number: usize,
+    ) -> (ObjectId, String, String) {
         let key = format!(
             "AWSLogs/{ACCOUNT}/CloudTrail/eu-west-1/2026/11/22/{ACCOUNT}_CloudTrail_eu-west-1_20261122T{:02}{:02}Z_{number:016}.json.gz",
-            number / 60,
+            number / 60 % 24,
             number % 60,
         );
         let who = format!("arn:aws:iam::{ACCOUNT}:user/u{number}");
@@ -98,10 +107,22 @@ impl World {
             })
             .collect();
         let body = gzip(format!("{{\"Records\":[{}]}}", events.join(",")));
-        let version = aws.put_object(&self.wired.bucket, &key, body).await;
+        let backfill = self.backfill.as_ref();
+        let wired = backfill.filter(|_| number < scenario.backfill);
+        let bucket = &wired.unwrap_or(&self.wired).bucket;
+        let version = aws.put_object(bucket, &key, body).await;
         let version = version.expect("the bucket has versions");
-        let id = ObjectId::of(&self.wired.bucket, &key, &version);
-        self.objects.push((id, key, who));
+        (ObjectId::of(bucket, &key, &version), key, who)
+    }
+
+    /// Messages in the queues, those included that somebody works on.
+    pub(crate) async fn waiting(&self, aws: &Aws) -> u32 {
+        let mut waiting = 0;
+        for wired in std::iter::once(&self.wired).chain(&self.backfill) {
+            let depth = aws.depth(&wired.queue_url).await;
+            waiting += depth.visible + depth.in_flight;
+        }
+        waiting
     }
 
     /// Announces every object once more, as S3 would.
@@ -252,6 +273,15 @@ impl World {
         };
         let delivery = "linger_ms = 50, requests_per_second = 200, burst = 200, hold_after_s = 2, \
                         retry_initial_ms = 50, retry_max_ms = 500, probe_interval_s = 1, max_events = 100";
+        let bucket = |wired: &Wired| {
+            let Wired { bucket, owner, .. } = wired;
+            format!(r#"{{ name = "{bucket}", owner = "{owner}" }}, "#)
+        };
+        let wired = std::iter::once(&self.wired).chain(&self.backfill);
+        let buckets: String = wired.map(bucket).collect();
+        let backfill = self.backfill.as_ref().map_or_else(String::new, |wired| {
+            format!("backfill_queue_url = \"{}\"\n", wired.queue_url)
+        });
         let mut text = format!(
             r#"
 [source]
@@ -260,12 +290,12 @@ queue_url = "{queue}"
 region = "eu-west-1"
 endpoint_url = "{aws}"
 wait_s = 1
-buckets = [{{ name = "{bucket}", owner = "{owner}" }}]
+{backfill}buckets = [{buckets}]
 [limits]
 grace_s = 10
 retry_pending_s = 1
 workers = 1
-messages = 10
+messages = {messages}
 [sinks.splunk]
 type = "splunk_hec"
 endpoint = "{splunk}"
@@ -283,8 +313,7 @@ delivery = {{ {delivery} }}
 "#,
             queue = self.wired.queue_url,
             aws = self.proxy(Peer::Aws).url(),
-            bucket = self.wired.bucket,
-            owner = self.wired.owner,
+            messages = scenario.in_flight,
             splunk = self.proxy(Peer::Splunk).url(),
             datadog = self.proxy(Peer::Datadog).url(),
             token = secret("token", self.splunk.token()),
@@ -314,6 +343,18 @@ delivery = {{ {delivery} }}
         }
         text
     }
+}
+
+/// A bucket that announces what is put on a queue, whose messages come again after a while.
+async fn wire(aws: &Aws, name: &str, scenario: &Scenario) -> Wired {
+    let wired = aws.wire("sqs", name).await;
+    let timeout = scenario.visibility_s.to_string();
+    let request = aws.sqs().set_queue_attributes();
+    let request = request
+        .queue_url(&wired.queue_url)
+        .attributes(QueueAttributeName::VisibilityTimeout, timeout);
+    request.send().await.unwrap();
+    wired
 }
 
 /// Object and position, as the host writes them into every event.

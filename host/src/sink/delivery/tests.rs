@@ -497,6 +497,48 @@ async fn what_an_earlier_run_left_pending_is_caught_up_at_start() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_long_catch_up_takes_one_place_and_no_time_from_live_events() {
+    // Sixty objects are live, four of them at a time; how long that takes.
+    let live = async |world: &World| {
+        let start = Instant::now();
+        for wave in 0..15 {
+            let mut ends = Vec::new();
+            for object in 0..4 {
+                ends.push(world.give(40 + (wave * 4 + object) % 50, 0..1).await);
+            }
+            for end in ends {
+                assert_eq!(end.outcome().await, Outcome::Delivered);
+            }
+        }
+        start.elapsed()
+    };
+    let owed_of = |entry: &&String| entry.as_str() < "40";
+    let alone = live(&World::new(|_| Ok(vec![]))).await;
+
+    let before = World::new(|_| misconfigured());
+    for object in 0..30 {
+        before.give(10 + object, 0..1).await.outcome().await;
+    }
+    before.delivery.drain().await;
+    let world = World::on(Arc::clone(&before.shelf), &Settings::default(), |_| {
+        Ok(vec![])
+    });
+    let beside = live(&world).await;
+    assert!(
+        beside <= alone,
+        "{beside:?} with a backlog, {alone:?} without"
+    );
+    pass(60).await;
+    assert!(world.pending().await.is_empty());
+    let requests = world.sink.requests.lock().unwrap();
+    let replays = requests
+        .iter()
+        .map(|entries| entries.iter().filter(owed_of).count());
+    assert_eq!(replays.clone().sum::<usize>(), 30);
+    assert_eq!(replays.max(), Some(1), "never two at once");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_replay_that_fails_again_keeps_its_one_reference() {
     let world = World::new(|_| misconfigured());
     world.give(1, 0..3).await.outcome().await;

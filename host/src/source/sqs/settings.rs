@@ -17,6 +17,10 @@ use crate::{
 pub struct Settings {
     /// Address of the queue, as `aws sqs get-queue-url` prints it. Required.
     pub queue_url: String,
+    /// Address of a second queue in the same region, of historical or redriven notifications, which are
+    /// taken with what the first leaves. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backfill_queue_url: Option<String>,
     /// Region of the queue, and of each bucket that names none. Required.
     pub region: String,
     /// Another address for both services, such as a VPC endpoint or a test server; S3 is then asked
@@ -103,6 +107,7 @@ impl Settings {
     ) -> Self {
         Self {
             queue_url: queue_url.into(),
+            backfill_queue_url: None,
             region: region.into(),
             endpoint_url: None,
             buckets,
@@ -116,6 +121,14 @@ impl Settings {
     /// Reports every value that cannot be right.
     pub fn validate(&self, at: &str, problems: &mut Problems) {
         validate_url(&format!("{at}.queue_url"), &self.queue_url, problems);
+        if let Some(url) = &self.backfill_queue_url {
+            validate_url(&format!("{at}.backfill_queue_url"), url, problems);
+            if *url == self.queue_url {
+                problems.push(format!(
+                    "{at}.backfill_queue_url must be another queue than {at}.queue_url"
+                ));
+            }
+        }
         if let Some(url) = &self.endpoint_url {
             validate_url(&format!("{at}.endpoint_url"), url, problems);
         }
@@ -275,6 +288,7 @@ mod tests {
     fn every_bad_value_is_named() {
         let found = problems(|settings| {
             settings.queue_url = "sqs".to_owned();
+            settings.backfill_queue_url = Some("sqs".to_owned());
             settings.region = "eu-west-1.example.com".to_owned();
             settings.wait_s = 21;
             settings.visibility_timeout_s = Some(5);
@@ -288,6 +302,8 @@ mod tests {
             .collect();
         let expected = [
             "queue_url",
+            "backfill_queue_url",
+            "backfill_queue_url",
             "region",
             "wait_s",
             "visibility_timeout_s",
