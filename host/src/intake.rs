@@ -22,7 +22,7 @@ const MOST: usize = 10;
 /// Live messages for each one of the backfill, while both have more than there is room for.
 const LIVE_FOR_ONE: usize = 9;
 /// A live receive that has not answered for so long finds an empty queue.
-const QUIET: Duration = Duration::from_secs(1);
+const QUIET: Duration = Duration::from_secs(5);
 
 type Received = anyhow::Result<Option<Vec<Message>>>;
 
