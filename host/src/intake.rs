@@ -5,7 +5,6 @@
 //! receive, so that a borrower never takes the last one from it.
 
 use std::{
-    future::Future,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -15,16 +14,12 @@ use std::{
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
-use crate::source::{Message, NeedsMending, Priority};
+use crate::source::{NeedsMending, Priority};
 
 /// Messages in one receive.
 const MOST: usize = 10;
 /// Live messages for each one of the backfill, while both have more than there is room for.
 const LIVE_FOR_ONE: usize = 9;
-/// A live receive that has not answered for so long finds an empty queue.
-const QUIET: Duration = Duration::from_secs(5);
-
-type Received = anyhow::Result<Option<Vec<Message>>>;
 
 /// The slots of messages in flight.
 #[derive(Debug)]
@@ -117,34 +112,14 @@ impl Slots {
         }
     }
 
-    /// Waits for the answer to a receive that asked for so many, and notes what live leaves.
-    pub(crate) async fn observe(
-        &self,
-        priority: Priority,
-        asked: usize,
-        receive: impl Future<Output = Received>,
-    ) -> Received {
-        if priority == Priority::Backfill {
-            return receive.await;
-        }
-        tokio::pin!(receive);
-        let answer = match tokio::time::timeout(QUIET, &mut receive).await {
-            Ok(answer) => answer,
-            Err(_) => {
-                self.leave(true);
-                receive.await
-            }
-        };
-        let count = match &answer {
-            Ok(Some(messages)) => messages.len(),
-            Ok(None) | Err(_) => 0,
-        };
-        // A queue with a backlog may still answer with a few less than it was asked for.
+    /// Notes what a receive of live messages that asked for so many has brought: only an answer that is not
+    /// half full says that live leaves room. A service that is slow or fails says nothing.
+    pub(crate) fn received(&self, asked: usize, count: usize) {
         self.credit.fetch_add(count, Ordering::AcqRel);
         let most = MOST * LIVE_FOR_ONE;
         self.credit.fetch_min(most, Ordering::AcqRel);
+        // A queue with a backlog may still answer with a few less than it was asked for.
         self.leave(count * 2 < asked);
-        answer
     }
 
     fn leave(&self, spare: bool) {
@@ -200,40 +175,22 @@ mod tests {
     use futures_util::FutureExt as _;
 
     use super::*;
-    use crate::source::Announcement;
-
-    fn messages(count: usize) -> Received {
-        let message = |_| Message {
-            id: String::new(),
-            receipt: String::new(),
-            priority: Priority::Live,
-            announcement: Announcement::Objects(Vec::new()),
-            receives: 1,
-            received: tokio::time::Instant::now().into_std(),
-        };
-        Ok(Some((0..count).map(message).collect()))
-    }
-
-    async fn answered(slots: &Slots, asked: usize, count: usize) {
-        let answer = std::future::ready(messages(count));
-        slots.observe(Priority::Live, asked, answer).await.unwrap();
-    }
 
     fn backfill(slots: &Arc<Slots>) -> Option<Vec<Slot>> {
         slots.next(Priority::Backfill).now_or_never()
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_busy_live_queue_leaves_one_message_in_ten() {
         let slots = Slots::new(64, true);
         assert!(backfill(&slots).is_none(), "live has not answered yet");
-        answered(&slots, 10, 8).await;
+        slots.received(10, 8);
         assert!(backfill(&slots).is_none());
-        answered(&slots, 10, 10).await;
+        slots.received(10, 10);
         let two = backfill(&slots).unwrap();
         assert_eq!(two.len(), 2, "eighteen of live");
         for _ in 0..20 {
-            answered(&slots, 10, 10).await;
+            slots.received(10, 10);
         }
         let four = backfill(&slots).unwrap();
         assert_eq!(four.len(), 4, "six slots are its own");
@@ -242,33 +199,20 @@ mod tests {
         assert_eq!(backfill(&slots).unwrap().len(), 2);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn an_empty_live_queue_leaves_all_but_the_slots_of_its_receive() {
         let slots = Slots::new(64, true);
         let live = slots.next(Priority::Live).await;
         assert_eq!(live.len(), 10);
-        answered(&slots, 10, 0).await;
+        slots.received(10, 0);
         let taken = std::iter::from_fn(|| backfill(&slots)).flatten();
         assert_eq!(taken.collect::<Vec<_>>().len(), 54);
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_live_receive_that_waits_leaves_room_meanwhile() {
-        let slots = Slots::new(64, true);
-        let (watched, free) = (Arc::clone(&slots), Arc::clone(&slots));
-        tokio::spawn(async move {
-            let never = std::future::pending();
-            watched.observe(Priority::Live, 10, never).await
-        });
-        let waited = tokio::time::Instant::now();
-        assert_eq!(free.next(Priority::Backfill).await.len(), 10);
-        assert_eq!(waited.elapsed(), QUIET);
-    }
-
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn what_is_given_back_goes_to_live_first() {
         let slots = Slots::new(20, true);
-        answered(&slots, 10, 0).await;
+        slots.received(10, 0);
         let mut borrowed: Vec<_> = std::iter::from_fn(|| backfill(&slots)).flatten().collect();
         assert_eq!(borrowed.len(), 20);
         let live = slots.next(Priority::Live);

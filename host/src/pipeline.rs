@@ -370,7 +370,7 @@ impl Pipeline {
             };
             let received = tokio::select! {
                 () = drain.cancelled() => return,
-                received = slots.observe(priority, free.len(), receive) => received,
+                received = receive => received,
             };
             let messages = match received {
                 Ok(Some(messages)) => messages,
@@ -386,6 +386,9 @@ impl Pipeline {
                 }
             };
             intake.answered();
+            if priority == Priority::Live {
+                slots.received(free.len(), messages.len());
+            }
             self.counters.messages.add(messages.len());
             let mut free = free.into_iter();
             for message in messages {
