@@ -288,7 +288,7 @@ impl Forwarder {
             let delivery = Arc::new(Delivery::spawn(
                 &plan.name,
                 Arc::clone(&plan.sink),
-                &plan.delivery,
+                &plan.delivery.shared_by(parts.settings.replicas),
                 Guard::new(plan.egress_guard, Arc::clone(&parts.masker)),
                 Arc::clone(&parts.store),
                 Arc::clone(&counters),

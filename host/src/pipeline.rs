@@ -57,6 +57,9 @@ pub struct Settings {
     /// Bytes of linear memory that all instances of plugins may have together. Default 1 GiB, 16 MiB to
     /// 64 GiB.
     pub plugin_memory_bytes: usize,
+    /// Hosts that share the sinks, this one included: each takes an equal part of every sink's rates.
+    /// Default 1, 1 to 1,000.
+    pub replicas: u32,
     /// What an object and an event may be at most.
     pub objects: records::Limits,
 }
@@ -70,6 +73,7 @@ impl Default for Settings {
             grace_s: 30,
             retry_pending_s: 60,
             plugin_memory_bytes: 1 << 30,
+            replicas: 1,
             objects: records::Limits::default(),
         }
     }
@@ -96,6 +100,7 @@ impl Settings {
             self.retry_pending_s,
             1..=3600,
         );
+        problems.range(&format!("{at}.replicas"), self.replicas, 1..=1000);
         self.objects.validate(&format!("{at}.objects"), problems);
     }
 }

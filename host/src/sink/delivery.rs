@@ -144,6 +144,20 @@ impl Settings {
         );
     }
 
+    /// The same for one of `replicas` hosts that send to the sink: its part of every rate, rounded down,
+    /// so that all together stay within the whole, and at least 1, so that it still sends.
+    #[must_use]
+    pub fn shared_by(&self, replicas: u32) -> Self {
+        let part = |whole: u32| (whole / replicas.max(1)).max(1);
+        Self {
+            requests_per_second: part(self.requests_per_second),
+            burst: part(self.burst),
+            events_per_second: self.events_per_second.map(part),
+            bytes_per_second: self.bytes_per_second.map(part),
+            ..self.clone()
+        }
+    }
+
     fn backoff(&self) -> Backoff {
         Backoff {
             initial: Duration::from_millis(self.retry_initial_ms),

@@ -439,7 +439,7 @@ mod tests {
     #[test]
     fn problems_of_all_sections_come_together() {
         let toml = format!(
-            "{SMALL}delivery.burst = 0\n[limits]\nworkers = 1000\n[store]\npath = 'a'\nbucket = 'b'\n[sinks.x]\ntype = 'kafka'\n[sink.y]\n"
+            "{SMALL}delivery.burst = 0\n[limits]\nworkers = 1000\nreplicas = 0\n[store]\npath = 'a'\nbucket = 'b'\n[sinks.x]\ntype = 'kafka'\n[sink.y]\n"
         );
         let problems = problems(&toml);
         let expected = [
@@ -448,6 +448,7 @@ mod tests {
             "store must have one of path and bucket",
             "store.owner is required with a bucket",
             "limits.workers must be between 0 and 256, got 1000",
+            "limits.replicas must be between 1 and 1000, got 0",
             "sink is not known; did you mean sinks?",
         ];
         for expected in expected {

@@ -623,6 +623,69 @@ async fn whatever_fails_at_random_nothing_is_missing_in_the_end() {
     }
 }
 
+/// Seconds that the slowest of so many hosts takes, of which each sends `each` requests of one event.
+async fn seconds_together(settings: &Settings, replicas: u32, each: u32) -> f64 {
+    let begun = tokio::time::Instant::now();
+    let hosts: Vec<World> = (0..replicas)
+        .map(|_| World::with(&settings.shared_by(replicas), |_| Ok(vec![])))
+        .collect();
+    for host in &hosts {
+        let mut shares = Vec::new();
+        for index in 0..each {
+            shares.push(host.give(1, index..index + 1).await);
+        }
+        for share in shares {
+            assert_eq!(share.outcome().await, Outcome::Delivered);
+        }
+    }
+    for host in &hosts {
+        assert_eq!(host.requests(), each as usize);
+    }
+    begun.elapsed().as_secs_f64()
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_of_several_hosts_takes_its_part_of_the_rates() {
+    // What Security Hub allows an account and region.
+    let settings = Settings {
+        linger_ms: 0,
+        max_events: 1,
+        requests_per_second: 10,
+        burst: 30,
+        ..Settings::default()
+    };
+    let alone = seconds_together(&settings, 1, 130).await;
+    assert!((9.9..10.2).contains(&alone), "{alone}");
+    // Of five, each sends 6 at once and 2 a second; here one after the other.
+    let one_of_five = seconds_together(&settings, 5, 26).await / 5.0;
+    assert!((9.9..10.2).contains(&one_of_five), "{one_of_five}");
+}
+
+#[test]
+fn a_part_of_a_rate_is_rounded_down_and_never_nothing() {
+    let whole = Settings {
+        requests_per_second: 10,
+        burst: 30,
+        events_per_second: Some(1_000),
+        bytes_per_second: Some(1_000_000),
+        ..Settings::default()
+    };
+    assert_eq!(whole.shared_by(1), whole);
+    let of_four = Settings {
+        requests_per_second: 2,
+        burst: 7,
+        events_per_second: Some(250),
+        bytes_per_second: Some(250_000),
+        ..Settings::default()
+    };
+    assert_eq!(whole.shared_by(4), of_four);
+    let of_many = whole.shared_by(1_000);
+    assert_eq!((of_many.requests_per_second, of_many.burst), (1, 1));
+    let unlimited = Settings::default().shared_by(4);
+    assert_eq!(unlimited.events_per_second, None);
+    assert_eq!(unlimited.bytes_per_second, None);
+}
+
 #[test]
 fn settings_name_key_range_and_value() {
     let mut problems = Problems::default();
