@@ -195,17 +195,23 @@ async fn the_environments_proxy_serves_what_is_not_excepted() {
     let more = format!("ca_file = '{}'", ours.file().display());
     let named = || program(&server.url_by_name(NAME), &more).variable("HTTPS_PROXY", &proxy.url());
     let (code, said, errors) = named().run(&["check", "--online"]).await;
-    assert_eq!((code, proxy.tunnels()), (0, 1), "{said}{errors}");
+    // The two requests of a check may share a tunnel.
+    let tunnels = proxy.tunnels();
+    assert_eq!(
+        (code, (1..=2).contains(&tunnels)),
+        (0, true),
+        "{said}{errors}"
+    );
     let excepted = named().variable("NO_PROXY", NAME);
     let (code, _, errors) = excepted.run(&["check", "--online"]).await;
     assert_eq!(
         (code, proxy.tunnels()),
-        (64, 1),
+        (64, tunnels),
         "nobody knows the name: {errors}"
     );
     let loopback = program(&splunk.url(), "").variable("HTTP_PROXY", &proxy.url());
     let (code, said, errors) = loopback.run(&["check", "--online"]).await;
-    assert_eq!((code, proxy.tunnels()), (0, 1), "{said}{errors}");
+    assert_eq!((code, proxy.tunnels()), (0, tunnels), "{said}{errors}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

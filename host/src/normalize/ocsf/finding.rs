@@ -71,7 +71,8 @@ pub(super) fn write(version: Version, finding: &Finding, w: &mut Writer<'_>) {
             w.element(|w| say(w, "uid", &facts.resource_arn));
         }
     });
-    if let Some(advice) = remediation::text(finding) {
+    // The class of leaks has no place for advice.
+    if let Some(advice) = remediation::text(finding).filter(|_| !leak) {
         w.object("remediation", |w| {
             w.text("desc", advice);
             w.array("references", |w| {
