@@ -9,6 +9,7 @@ use crate::{
     finding::Sighting,
     json,
     mask::Mask,
+    text::lossy,
     timestamp,
 };
 
@@ -366,9 +367,6 @@ impl Value<'_> {
         if self.kind != Kind::String {
             return None;
         }
-        Some(match text(self.kind, &self.json) {
-            Cow::Borrowed(bytes) => String::from_utf8_lossy(bytes),
-            Cow::Owned(bytes) => Cow::Owned(String::from_utf8_lossy(&bytes).into_owned()),
-        })
+        Some(lossy(text(self.kind, &self.json)))
     }
 }

@@ -228,6 +228,15 @@ pub struct Finding {
     pub event_ids: Vec<String>,
 }
 
+impl Finding {
+    /// The value of an attribute; of one that is repeated the first.
+    #[must_use]
+    pub fn attribute(&self, name: &str) -> Option<&str> {
+        let found = self.attributes.iter().find(|(known, _)| known == name);
+        found.map(|(_, value)| value.as_str())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

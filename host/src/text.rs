@@ -1,5 +1,7 @@
 //! Text from outside, made fit for logs, terminals and files.
 
+use std::borrow::Cow;
+
 /// At most this many characters of anything from outside reach a log.
 pub const SHOWN: usize = 256;
 
@@ -23,9 +25,37 @@ pub fn shown(text: &str) -> String {
     out
 }
 
+/// At most `max` characters of a text.
+#[must_use]
+pub fn cut(text: &str, max: usize) -> &str {
+    // Of what has no more bytes, there are no more characters.
+    if text.len() <= max {
+        return text;
+    }
+    let end = text.char_indices().nth(max);
+    end.map_or(text, |(end, _)| &text[..end])
+}
+
+/// Bytes as text, with U+FFFD for what is no UTF-8.
+#[must_use]
+pub fn lossy(bytes: Cow<'_, [u8]>) -> Cow<'_, str> {
+    match bytes {
+        Cow::Borrowed(bytes) => String::from_utf8_lossy(bytes),
+        Cow::Owned(bytes) => Cow::Owned(String::from_utf8_lossy(&bytes).into_owned()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::shown;
+    use super::{cut, shown};
+
+    #[test]
+    fn a_text_is_cut_between_characters() {
+        assert_eq!(cut("éaé", 2), "éa");
+        assert_eq!(cut("éaé", 3), "éaé");
+        assert_eq!(cut("éaé", 9), "éaé");
+        assert_eq!(cut("é", 0), "");
+    }
 
     #[test]
     fn control_and_reordering_characters_are_escaped() {

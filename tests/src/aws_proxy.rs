@@ -83,10 +83,8 @@ impl AwsProxy {
                 (client.clone(), upstream.clone(), Arc::clone(&shared));
             async move { pass(&client, &upstream, &shared, request).await }
         });
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
-            .await
-            .expect("a port is free");
-        let url = format!("http://{}", listener.local_addr().expect("it listens"));
+        let (listener, address) = crate::servers::listen().await;
+        let url = format!("http://{address}");
         tokio::spawn(async move { axum::serve(listener, router).await });
         Self { url, state }
     }

@@ -21,9 +21,11 @@ use rustls::{
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
 };
 use tokio_rustls::TlsAcceptor;
+
+use crate::servers::listen;
 
 /// An authority, and the files that it hands out.
 pub struct Authority {
@@ -259,14 +261,4 @@ async fn tunnel(mut client: TcpStream, state: Arc<ProxyState>) -> std::io::Resul
     client.write_all(b"HTTP/1.1 200 connected\r\n\r\n").await?;
     copy_bidirectional(&mut client, &mut server).await?;
     Ok(())
-}
-
-async fn listen() -> (TcpListener, SocketAddr) {
-    let listener = TcpListener::bind("127.0.0.1:0")
-        .await
-        .expect("the loopback address has a free port");
-    let address = listener
-        .local_addr()
-        .expect("a bound socket has an address");
-    (listener, address)
 }

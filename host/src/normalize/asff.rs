@@ -11,7 +11,8 @@ use serde::Serialize;
 
 use crate::{
     finding::{EventFacts, Finding, Severity},
-    normalize::{cut, remediation},
+    normalize::remediation,
+    text::cut,
     timestamp::format_ms,
 };
 

@@ -46,10 +46,3 @@ impl Format {
         Some(ocsf::Encoder::new(version, raw_data))
     }
 }
-
-/// At most `max` characters.
-fn cut(text: &str, max: usize) -> &str {
-    text.char_indices()
-        .nth(max)
-        .map_or(text, |(end, _)| &text[..end])
-}

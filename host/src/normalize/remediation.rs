@@ -1,6 +1,6 @@
 //! What the reader of a finding is advised to do first, and where to read on.
 
-use crate::finding::Finding;
+use crate::{finding::Finding, text::cut};
 
 /// What Security Hub takes of an advice, in characters.
 const LONGEST: usize = 512;
@@ -75,27 +75,29 @@ const BY_TACTIC: [(&str, &str); 13] = [
 
 /// The advice of the plugin (attribute `remediation`), else the one for the finding's tactic or type.
 pub(super) fn text(finding: &Finding) -> Option<&str> {
-    let own = attribute(finding, "remediation").filter(|text| !text.trim().is_empty());
+    let own = finding
+        .attribute("remediation")
+        .filter(|text| !text.trim().is_empty());
     own.or_else(|| {
         let named = ["tactic", "types"]
             .into_iter()
-            .filter_map(|name| attribute(finding, name));
+            .filter_map(|name| finding.attribute(name));
         named
             .flat_map(|text| text.split([',', '/']))
             .find_map(by_tactic)
     })
-    .map(|text| super::cut(text, LONGEST))
+    .map(|text| cut(text, LONGEST))
 }
 
 /// The page of the finding's technique at MITRE, or the first page that the plugin names (attribute
 /// `references`).
 pub(super) fn url(finding: &Finding) -> Option<String> {
-    let references = attribute(finding, "references").unwrap_or_default();
+    let references = finding.attribute("references").unwrap_or_default();
     let first = references
         .split_ascii_whitespace()
         .find(|url| url.starts_with("https://") && url.len() <= LONGEST);
     first.map(str::to_owned).or_else(|| {
-        let technique = attribute(finding, "technique")?.split(',').next()?.trim();
+        let technique = finding.attribute("technique")?.split(',').next()?.trim();
         let (main, sub) = technique.split_once('.').unwrap_or((technique, ""));
         let digits =
             |text: &str, count| text.len() == count && text.bytes().all(|b| b.is_ascii_digit());
@@ -112,11 +114,6 @@ pub(super) fn url(finding: &Finding) -> Option<String> {
             format!("https://attack.mitre.org/techniques/{main}/{sub}")
         })
     })
-}
-
-fn attribute<'a>(finding: &'a Finding, name: &str) -> Option<&'a str> {
-    let found = finding.attributes.iter().find(|(known, _)| known == name);
-    found.map(|(_, value)| value.as_str())
 }
 
 /// Sigma writes tactics in lower case and with hyphens.

@@ -8,6 +8,7 @@ use crate::{
     effects::Processed,
     finding::{EventFacts, HOST, Severity, Sighting},
     mask::{Cleaner, Mask},
+    text::{cut, lossy},
 };
 
 /// Paths of the facts, in the order of [`Fact`].
@@ -252,10 +253,7 @@ impl Reader<'_> {
         if self.columns.kind(0, column) != crate::columns::Kind::String {
             return None;
         }
-        Some(match self.columns.text(&self.processed.batch, 0, column) {
-            Cow::Borrowed(text) => String::from_utf8_lossy(text),
-            Cow::Owned(text) => Cow::Owned(String::from_utf8_lossy(&text).into_owned()),
-        })
+        Some(lossy(self.columns.text(&self.processed.batch, 0, column)))
     }
 
     /// The text of a string as it may leave, cut to [`FACT_CHARS`].
@@ -271,12 +269,7 @@ impl Reader<'_> {
         }
         let text = self.raw(fact).unwrap_or_default();
         let mut text = self.cleaner.cleaned(text.into_owned());
-        // Of what has no more bytes, there are no more characters.
-        if text.len() > FACT_CHARS
-            && let Some((end, _)) = text.char_indices().nth(FACT_CHARS)
-        {
-            text.truncate(end);
-        }
+        text.truncate(cut(&text, FACT_CHARS).len());
         text
     }
 }

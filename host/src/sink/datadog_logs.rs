@@ -593,10 +593,6 @@ impl<'a> FindingLog<'a> {
             [false; OWN],
         )
         .is_ok();
-        let technique = finding
-            .attributes
-            .iter()
-            .find(|(name, _)| name == "technique");
         // An address that is a service's name (`ec2.amazonaws.com`) is no address.
         let ip = if facts.source_ip.parse::<std::net::IpAddr>().is_ok() {
             facts.source_ip.as_str()
@@ -619,7 +615,9 @@ impl<'a> FindingLog<'a> {
                 id: &finding.rule,
                 name: &finding.title,
             },
-            mitre: technique.map(|(_, technique)| Mitre { technique }),
+            mitre: finding
+                .attribute("technique")
+                .map(|technique| Mitre { technique }),
             usr: Named {
                 id: &facts.principal_arn,
                 name: &facts.user_name,

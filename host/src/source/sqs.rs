@@ -9,7 +9,7 @@ mod lease;
 pub mod set_aside;
 mod settings;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use async_trait::async_trait;
@@ -213,21 +213,8 @@ impl Sqs {
 
     /// What there is to tell about a queue.
     async fn check_queue(&self, queue: &Queue) -> anyhow::Result<String> {
-        let answer = self
-            .client
-            .get_queue_attributes()
-            .queue_url(&queue.url)
-            .attribute_names(QueueAttributeName::All)
-            .send()
-            .await
-            .map_err(|error| told(&error))
-            .with_context(|| {
-                format!(
-                    "failed to read the attributes of queue {}",
-                    shown(&queue.url)
-                )
-            })?;
-        let attributes = answer.attributes.unwrap_or_default();
+        let all = QueueAttributeName::All;
+        let attributes = attributes_of(&self.client, &queue.url, all).await?;
         let waiting = attributes
             .get(&QueueAttributeName::ApproximateNumberOfMessages)
             .map_or("an unknown number of", String::as_str);
@@ -270,26 +257,26 @@ async fn config_with(settings: &Settings, credentials: Option<&Arc<Renewing>>) -
     loader.load().await
 }
 
+async fn attributes_of(
+    client: &Client,
+    queue_url: &str,
+    name: QueueAttributeName,
+) -> anyhow::Result<HashMap<QueueAttributeName, String>> {
+    let request = client.get_queue_attributes().queue_url(queue_url);
+    let answer = request.attribute_names(name).send().await;
+    let answer = answer.map_err(|error| told(&error)).with_context(|| {
+        format!(
+            "failed to read the attributes of queue {}",
+            shown(queue_url)
+        )
+    })?;
+    Ok(answer.attributes.unwrap_or_default())
+}
+
 async fn visibility_of(client: &Client, queue_url: &str) -> anyhow::Result<u32> {
     let name = QueueAttributeName::VisibilityTimeout;
-    let answer = client
-        .get_queue_attributes()
-        .queue_url(queue_url)
-        .attribute_names(name.clone())
-        .send()
-        .await
-        .map_err(|error| told(&error))
-        .with_context(|| {
-            format!(
-                "failed to read the attributes of queue {}",
-                shown(queue_url)
-            )
-        })?;
-    let seconds = answer
-        .attributes
-        .as_ref()
-        .and_then(|all| all.get(&name))
-        .and_then(|text| text.parse().ok());
+    let attributes = attributes_of(client, queue_url, name.clone()).await?;
+    let seconds = attributes.get(&name).and_then(|text| text.parse().ok());
     seconds.filter(|seconds| *seconds >= 10).with_context(|| {
         format!(
             "the visibility timeout of queue {} must be 10 s or more",

@@ -322,14 +322,20 @@ impl<S: Serve> Running<S> {
     }
 }
 
-/// Serves on a free port of the loopback address until the runtime ends.
-async fn serve<S: Serve>(server: Arc<S>) -> SocketAddr {
+/// Listens on a free port of the loopback address.
+pub(crate) async fn listen() -> (TcpListener, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0")
         .await
         .expect("the loopback address has a free port");
     let address = listener
         .local_addr()
         .expect("a bound socket has an address");
+    (listener, address)
+}
+
+/// Serves on a free port of the loopback address until the runtime ends.
+async fn serve<S: Serve>(server: Arc<S>) -> SocketAddr {
+    let (listener, address) = listen().await;
     let router = Router::new()
         .fallback(handle::<S>)
         .layer(DefaultBodyLimit::disable())

@@ -11,6 +11,7 @@ use super::{
 use crate::{
     finding::{EventFacts, Finding, Severity},
     normalize::{document::Document, remediation},
+    text::cut,
     timestamp::format_ms,
 };
 
@@ -102,8 +103,7 @@ fn severity(severity: Severity) -> (u32, &'static str) {
 
 /// A text that is not empty, cut to what the schema takes.
 fn say(w: &mut Writer<'_>, name: &str, text: &str) {
-    let end = text.char_indices().nth(LONGEST);
-    w.filled(name, end.map_or(text, |(end, _)| &text[..end]));
+    w.filled(name, cut(text, LONGEST));
 }
 
 /// The values of an attribute; several are separated by commas.

@@ -62,27 +62,23 @@ impl<'o> Writer<'o> {
 
     /// A member that is an object; left out where nothing is in it.
     pub(super) fn object(&mut self, name: &str, fill: impl FnOnce(&mut Self)) {
-        let start = self.out.len();
-        self.key(name).push(b'{');
-        let inside = self.out.len();
-        fill(self);
-        if self.out.len() == inside {
-            self.out.truncate(start);
-        } else {
-            self.out.push(b'}');
-        }
+        self.unless_empty(name, *b"{}", fill);
     }
 
     /// A member that is an array; left out where nothing is in it.
     pub(super) fn array(&mut self, name: &str, fill: impl FnOnce(&mut Self)) {
+        self.unless_empty(name, *b"[]", fill);
+    }
+
+    fn unless_empty(&mut self, name: &str, brackets: [u8; 2], fill: impl FnOnce(&mut Self)) {
         let start = self.out.len();
-        self.key(name).push(b'[');
+        self.key(name).push(brackets[0]);
         let inside = self.out.len();
         fill(self);
         if self.out.len() == inside {
             self.out.truncate(start);
         } else {
-            self.out.push(b']');
+            self.out.push(brackets[1]);
         }
     }
 
