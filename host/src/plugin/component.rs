@@ -14,6 +14,7 @@ use super::{
     grants::Grants,
     guest::Guest,
     health::Health,
+    image,
     instance::Instance,
     limits::Limits,
     manifest,
@@ -52,6 +53,9 @@ pub enum LoadError {
     /// Lacks a function, or has one of another shape.
     #[error("does not fit the interface {package}@{offers}: {0}", package = abi::PACKAGE, offers = abi::VERSION)]
     Interface(String),
+    /// The image of its memory could not be made.
+    #[error("failed to lay out its memory: {0}")]
+    Memory(String),
     /// Did not get through its start.
     #[error("failed to {step}: {error}")]
     Start {
@@ -387,6 +391,7 @@ fn newer(version: &str) -> bool {
     numbers(version) > numbers(abi::VERSION)
 }
 
+/// What is instantiated later, with the image of its memory made.
 pub(super) fn link(
     engine: &Engine,
     component: &wasmtime::component::Component,
@@ -396,7 +401,9 @@ pub(super) fn link(
     abi::Plugin::add_to_linker::<_, HasSelf<_>>(&mut linker, |guest: &mut Guest| guest)
         .map_err(misfit)?;
     let pre = linker.instantiate_pre(component).map_err(misfit)?;
-    abi::PluginPre::new(pre).map_err(misfit)
+    let pre = abi::PluginPre::new(pre).map_err(misfit)?;
+    image::make(component).map_err(|error| LoadError::Memory(shown(&format!("{error:#}"))))?;
+    Ok(pre)
 }
 
 #[cfg(test)]

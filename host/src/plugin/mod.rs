@@ -24,6 +24,7 @@ mod grants;
 mod guest;
 mod health;
 mod identity;
+mod image;
 pub(crate) mod inline;
 mod instance;
 mod limits;
