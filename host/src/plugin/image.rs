@@ -21,6 +21,10 @@ pub(super) fn make(component: &wasmtime::component::Component) -> wasmtime::Resu
     while_busy(|| component.initialize_copy_on_write_image())
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the kernel is waited for, and compiling blocks its thread already"
+)]
 fn while_busy(mut attempt: impl FnMut() -> wasmtime::Result<()>) -> wasmtime::Result<()> {
     for _ in 1..ATTEMPTS {
         match attempt() {
