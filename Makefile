@@ -14,7 +14,7 @@ PYTHON_GUESTS := guests/attack-tools-python=attack_tools=plugins/examples-python
 PYTHON_SOURCES := $(shell find plugins/sdk-python plugins/examples-python tests/guests-python -name '*.py' 2>/dev/null) wit/plugin.wit
 GUEST_SOURCES := $(shell find wit plugins tests/guests -name '*.rs' -o -name '*.wit' -o -name Cargo.toml 2>/dev/null) Cargo.toml Cargo.lock
 
-.PHONY: help setup plugins guests build demo test check fmt clippy doc deny typos bench image fuzz faults nightly clean
+.PHONY: help setup plugins guests build demo test check fmt clippy doc deny typos bench instructions image fuzz faults nightly clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/\1\t\2/' | expand -t 12
@@ -120,7 +120,11 @@ typos: | $(STAMPS)/venv
 ## ---- what takes longer ----
 
 bench: $(STAMPS)/plugins $(STAMPS)/guests ## Measure the cost of an event, part by part
+	cargo build --release --locked --bin sluicegate
 	cargo bench --locked -p sluicegate-tests
+
+instructions: ## Count with valgrind what an event costs each part of the host, against the baseline
+	CARGO_INCREMENTAL=0 cargo test --locked -p sluicegate-tests --test instructions -- --ignored no_part --nocapture
 
 image: $(STAMPS)/plugins ## Build the container image
 	deploy/image.sh

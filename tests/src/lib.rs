@@ -13,3 +13,4 @@ pub mod planted;
 pub mod process;
 pub mod servers;
 pub mod shelf;
+pub mod stand_in;

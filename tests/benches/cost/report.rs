@@ -168,7 +168,7 @@ const LINES: [(&str, Cost, Budget); 29] = [
         Budget::Ns(700.0),
     ),
     (
-        "gzip of the output, level 3",
+        "gzip of the output, level 1",
         |r| r.of(Part::Compress),
         Budget::None,
     ),
