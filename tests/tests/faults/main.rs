@@ -4,6 +4,7 @@
 //! set runs with the tests; `make faults` runs all and writes `docs/reliability.md`.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod backlog;
 mod proxy;
 mod report;
 mod run;
@@ -60,7 +61,10 @@ async fn nothing_is_lost_in_any_scenario() {
         .into_iter()
         .filter(|scenario| scenario.name.contains(&only))
         .collect();
-    let rows = run_all(all).await;
+    let mut rows = run_all(all).await;
+    if backlog::NAME.contains(&only) {
+        rows.push(backlog::run().await);
+    }
     if only.is_empty() {
         assert!(rows.len() >= 60);
         std::fs::write(root().join("docs/reliability.md"), report::page(&rows)).unwrap();
