@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Outcome {
-    /// Accepted by the sink, or dropped by a plugin's decision.
+    /// Accepted by the sink, dropped by a plugin's decision, or handed to a sink that nobody waits for.
     Delivered,
     /// Stored durably as a reference; it is delivered when the sink or the bucket answers again.
     Pending,

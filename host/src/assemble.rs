@@ -14,7 +14,7 @@ use crate::{
     lookup::Tables,
     pipeline::{Plan, SinkPlan},
     plugin::{self, Engine, Loader, Services},
-    sink::Sink,
+    sink::{Guarantee, Sink},
     source::{Source, notification::Trust},
     store::{Backend, Folder, Store},
 };
@@ -280,6 +280,16 @@ pub fn in_the_clear(config: &Config) -> Vec<&str> {
     let sinks = config.sinks.iter();
     sinks
         .filter(|(_, sink)| sink.kind.in_the_clear())
+        .map(|(name, _)| name.as_str())
+        .collect()
+}
+
+/// The sinks that lose what they do not take.
+#[must_use]
+pub fn best_effort(config: &Config) -> Vec<&str> {
+    let sinks = config.sinks.iter();
+    sinks
+        .filter(|(_, sink)| sink.delivery.guarantee == Guarantee::BestEffort)
         .map(|(name, _)| name.as_str())
         .collect()
 }

@@ -40,7 +40,7 @@ use crate::{
     plugin::ChainWorker,
     progress::Track,
     sink::{
-        Accept, Entry, Origin, Parcel, Sink, Unencodable,
+        Accept, Entry, Guarantee, Origin, Parcel, Sink, Unencodable,
         catch_up::{Replay, Replayed},
         delivery::Delivery,
     },
@@ -280,19 +280,23 @@ struct Encoded {
 impl Forwarder {
     pub(crate) fn start(parts: Parts) -> anyhow::Result<Arc<Self>> {
         check_names(&parts.sinks)?;
+        let room = room(&parts.sinks, parts.settings.memory_bytes);
+        let mut settings = parts.settings;
+        settings.memory_bytes -= room * best_effort(&parts.sinks);
         let mut lanes = Vec::new();
         let mut deliveries = Vec::new();
         let mut finding_deliveries = Vec::new();
         for (position, plan) in parts.sinks.into_iter().enumerate() {
             let counters = parts.counters.sink(&plan.name);
-            let delivery = Arc::new(Delivery::spawn(
+            let delivery = Delivery::spawn(
                 &plan.name,
                 Arc::clone(&plan.sink),
-                &plan.delivery.shared_by(parts.settings.replicas),
+                &plan.delivery.shared_by(settings.replicas),
                 Guard::new(plan.egress_guard, Arc::clone(&parts.masker)),
                 Arc::clone(&parts.store),
                 Arc::clone(&counters),
-            ));
+            );
+            let delivery = Arc::new(delivery.with_room(room));
             deliveries.push(Arc::clone(&delivery));
             if plan.accept.contains(&Accept::Findings) {
                 finding_deliveries.push(Arc::clone(&delivery));
@@ -329,8 +333,8 @@ impl Forwarder {
             ledger: parts.ledger,
             store: parts.store,
             counters: parts.counters,
-            budget: Arc::new(Semaphore::new(parts.settings.memory_bytes / UNIT)),
-            settings: parts.settings,
+            budget: Arc::new(Semaphore::new(settings.memory_bytes / UNIT)),
+            settings,
             claims: parts.claims,
             clock: parts.clock,
         });
@@ -343,9 +347,10 @@ impl Forwarder {
     /// Sends what is still owed and stops the deliveries.
     pub(crate) async fn drain(&self) {
         self.findings.drain().await;
-        for delivery in &self.deliveries {
-            delivery.drain().await;
-        }
+        // A best-effort sink must not use up what the others get.
+        let last_call = Duration::from_secs(self.settings.grace_s) / 2;
+        let deliveries = self.deliveries.iter();
+        join_all(deliveries.map(|delivery| delivery.drain_with(last_call))).await;
     }
 
     /// Reads an object and gives its events to the deliveries. Returns, once all of it was given, the
@@ -908,6 +913,16 @@ impl Replay for Replayer {
         };
         Ok(Replayed::under(claim, outcome))
     }
+}
+
+fn best_effort(sinks: &[SinkPlan]) -> usize {
+    let is = |sink: &&SinkPlan| sink.delivery.guarantee == Guarantee::BestEffort;
+    sinks.iter().filter(is).count()
+}
+
+/// What one best-effort sink may take of memory: together they have a quarter.
+fn room(sinks: &[SinkPlan], memory_bytes: usize) -> usize {
+    memory_bytes / 4 / best_effort(sinks).max(1)
 }
 
 fn check_names(sinks: &[SinkPlan]) -> anyhow::Result<()> {

@@ -1,5 +1,5 @@
 //! Counters. For every sink, whatever happens: received = delivered + dropped + dead-lettered +
-//! pending + failed, once nothing is in hand.
+//! pending + failed + given up, once nothing is in hand.
 
 use std::{
     collections::BTreeMap,
@@ -9,7 +9,7 @@ use std::{
     },
 };
 
-use crate::{ack::Outcome, deadletter::Cause, guard::Secret};
+use crate::{ack::Outcome, deadletter::Cause, guard::Secret, sink::GivenUp};
 
 /// A number that only grows.
 #[derive(Debug, Default)]
@@ -158,7 +158,7 @@ pub struct ShadowSnapshot {
 
 /// Counters of one sink, in events (or findings). What is replayed, or comes with a redelivered
 /// message, is received once more and ends once more.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct SinkCounters {
     received: Counter,
     replayed: Counter,
@@ -167,6 +167,7 @@ pub struct SinkCounters {
     dead_lettered: [Counter; Cause::ALL.len()],
     pending: Counter,
     failed: Counter,
+    given_up: [Counter; GivenUp::COUNT],
     secrets: [Counter; Secret::ALL.len()],
     /// Requests sent, whatever came of them.
     pub requests: Counter,
@@ -174,6 +175,25 @@ pub struct SinkCounters {
     pub retries: Counter,
     /// Times the sink was held.
     pub holds: Counter,
+}
+
+impl Default for SinkCounters {
+    fn default() -> Self {
+        Self {
+            received: Counter::default(),
+            replayed: Counter::default(),
+            delivered: Counter::default(),
+            dropped: Counter::default(),
+            dead_lettered: Default::default(),
+            pending: Counter::default(),
+            failed: Counter::default(),
+            given_up: std::array::from_fn(|_| Counter::default()),
+            secrets: Default::default(),
+            requests: Counter::default(),
+            retries: Counter::default(),
+            holds: Counter::default(),
+        }
+    }
 }
 
 impl SinkCounters {
@@ -201,6 +221,11 @@ impl SinkCounters {
         }
     }
 
+    /// Entries that a best-effort sink did not get.
+    pub fn gave_up(&self, count: usize, why: GivenUp) {
+        self.given_up[why.slot()].add(count);
+    }
+
     /// An entry in which the egress guard found this.
     pub fn found(&self, secret: Secret) {
         self.secrets[secret as usize].add(1);
@@ -215,6 +240,7 @@ impl SinkCounters {
         let secrets = Secret::ALL
             .iter()
             .map(|secret| (*secret, self.secrets[*secret as usize].get()));
+        let given_up = GivenUp::all().map(|why| (why, self.given_up[why.slot()].get()));
         SinkSnapshot {
             received: self.received.get(),
             replayed: self.replayed.get(),
@@ -223,6 +249,7 @@ impl SinkCounters {
             dead_lettered: dead.filter(|(_, count)| *count > 0).collect(),
             pending: self.pending.get(),
             failed: self.failed.get(),
+            given_up: given_up.filter(|(_, count)| *count > 0).collect(),
             secrets: secrets.filter(|(_, count)| *count > 0).collect(),
             requests: self.requests.get(),
             retries: self.retries.get(),
@@ -248,6 +275,8 @@ pub struct SinkSnapshot {
     pub pending: u64,
     /// Neither accepted nor stored: their message comes again.
     pub failed: u64,
+    /// Lost: a best-effort sink did not take them, by reason.
+    pub given_up: BTreeMap<GivenUp, u64>,
     /// Those in which the egress guard found a secret, whatever became of them, by kind; an entry with two
     /// kinds counts under both, and one that is encoded again counts again.
     pub secrets: BTreeMap<Secret, u64>,
@@ -264,12 +293,14 @@ impl SinkSnapshot {
     #[must_use]
     pub fn in_hand(&self) -> i128 {
         let dead: u64 = self.dead_lettered.values().sum();
+        let given_up: u64 = self.given_up.values().sum();
         let ended = [
             self.delivered,
             self.dropped,
             dead,
             self.pending,
             self.failed,
+            given_up,
         ];
         i128::from(self.received) - ended.into_iter().map(i128::from).sum::<i128>()
     }

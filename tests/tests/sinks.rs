@@ -444,6 +444,21 @@ async fn datadog_gets_events_in_the_layout_of_its_forwarder() {
 }
 
 #[tokio::test]
+async fn datadog_takes_every_compression() {
+    let server = Datadog::start().await;
+    for (sent, compression) in ["none", "gzip", "zstd"].into_iter().enumerate() {
+        let sink = datadog(&server, &json!({ "compression": compression }));
+        // Without a time, so that nothing is stamped anew.
+        let batch = batch(&sink, &["{}", r#"{"a":"\u0000é"}"#]);
+        assert_eq!(decision(sink.send(&batch).await), "accepted");
+        let received = server.received();
+        assert_eq!(received.len(), 2 * (sent + 1), "{compression}");
+        assert!(received.chunks(2).all(|logs| logs == &received[..2]));
+    }
+    assert_eq!(server.violations(), [""; 0]);
+}
+
+#[tokio::test]
 async fn datadog_loses_late_events_unless_they_are_stamped_anew() {
     let server = Datadog::start().await;
     let sink = datadog(&server, &json!({ "late_events": "send" }));

@@ -107,6 +107,11 @@ async fn offline(config: &Config, report: &mut Report) -> anyhow::Result<()> {
             "sinks.{name} is reached by plain HTTP: everybody on the way can read events and credentials"
         ))?;
     }
+    for name in assemble::best_effort(config) {
+        report.note(&format!(
+            "sinks.{name} is best-effort: what it does not take is lost"
+        ))?;
+    }
     Ok(())
 }
 

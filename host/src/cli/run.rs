@@ -23,6 +23,19 @@ pub(super) async fn run(configured: &Configured, signals: Signals) -> Result<(),
         never = watch.run(signals.reload) => match never {},
     };
     let counted = pipeline.snapshot();
+    for (sink, counted) in &counted.sinks {
+        tracing::info!(
+            sink,
+            received = counted.received,
+            delivered = counted.delivered,
+            dropped = counted.dropped,
+            dead_lettered = counted.dead_lettered.values().sum::<u64>(),
+            pending = counted.pending,
+            failed = counted.failed,
+            given_up = counted.given_up.values().sum::<u64>(),
+            "sink drained",
+        );
+    }
     tracing::info!(
         messages = counted.messages,
         deleted = counted.messages_deleted,

@@ -110,6 +110,8 @@ pub(super) struct CatchUp {
     pub(super) owing: Arc<Owing>,
     pub(super) interval: Duration,
     pub(super) replay: Arc<dyn Replay>,
+    /// Whether what comes is kept while the sink is held, so that nothing but this tries it.
+    pub(super) alone: bool,
 }
 
 impl CatchUp {
@@ -169,7 +171,7 @@ impl CatchUp {
     fn finish(&self, whole: bool, left: usize, held: bool) -> Option<String> {
         if left > 0 || !whole {
             self.owing.more();
-        } else if held && self.owing.nothing() {
+        } else if held && self.alone && self.owing.nothing() {
             // There is nothing to probe with: the next batch will tell. A hold that has begun since is
             // about to store what it keeps.
             self.hold.end();

@@ -1,6 +1,8 @@
 //! Datadog's log intake, version 2. Events arrive in the layout of Datadog's own forwarder, so that its
 //! CloudTrail pipeline and its Cloud SIEM rules know them.
 
+mod compression;
+
 use std::path::PathBuf;
 
 use anyhow::Context as _;
@@ -21,10 +23,12 @@ use crate::{
     normalize::{Format, document::Pairs, ocsf},
     sink::{
         Accept, Batch, Limits, Refused, SendError, Sink, Unencodable, delivery,
-        http::{self, Answer, Compression},
+        http::{self, Answer},
     },
     timestamp::format_ms,
 };
+
+pub use compression::Compression;
 
 /// How to reach Datadog, and how logs are tagged there.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -67,7 +71,7 @@ pub struct Settings {
     /// What happens to an event that Datadog would not take because of its age. Default: `restamp`.
     #[serde(default)]
     pub late_events: LateEvents,
-    /// `none` or `gzip`. Default: `gzip`.
+    /// `none`, `gzip` or `zstd` (level 2). Default: `gzip`.
     #[serde(default)]
     pub compression: Compression,
     /// Certificates, a proxy, and whether plain HTTP will do.
@@ -280,7 +284,7 @@ struct Validity {
 }
 
 /// The retry decision for an answer.
-fn judge(answer: &Answer) -> Result<Vec<Refused>, SendError> {
+pub(super) fn judge(answer: &Answer) -> Result<Vec<Refused>, SendError> {
     match answer.status {
         // A proxy's login page comes with a 200 too.
         200..=299 if answer.body.trim_ascii_start().first() == Some(&b'<') => {

@@ -1,7 +1,8 @@
 //! The loop that every sink shares: batch, rate limit, send, retry, settle.
 //!
 //! Parcels wait in a bounded queue, are packed into batches, and each batch is shipped by a task of its
-//! own, `concurrency` of them at a time. Only here are the acknowledgements of parcels settled.
+//! own, `concurrency` of them at a time. Only here are the acknowledgements of parcels settled: for a
+//! best-effort sink at once, for the others when every entry has ended.
 
 use std::{
     num::NonZeroU32,
@@ -11,7 +12,10 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use tokio::{
-    sync::{Semaphore, mpsc},
+    sync::{
+        Semaphore,
+        mpsc::{self, error::TrySendError},
+    },
     task::{JoinHandle, JoinSet},
     time::Instant,
 };
@@ -21,6 +25,7 @@ pub use super::catch_up::{Replay, Replayed};
 use super::{
     Batch, Entry, Origin, Parcel, Part, Sink,
     batch::Packer,
+    best_effort::{GivenUp, Guarantee, Room, Stretch},
     catch_up::{CatchUp, Owing},
     hold::Hold,
     keeper::Keeper,
@@ -29,7 +34,7 @@ use super::{
     shipment::Shipper,
 };
 use crate::{
-    ack::Ack,
+    ack::{self, Ack, Outcome},
     config::Problems,
     deadletter::Cause,
     guard::{Caught, Guard, Mode},
@@ -41,12 +46,15 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
+    /// What is promised about the sink. Default `required`.
+    pub guarantee: Guarantee,
     /// Events in one request. Default 1,000; 1 to 100,000; never more than the sink takes.
     pub max_events: usize,
     /// Uncompressed bytes of one request. Default 1,000,000; 1,000 to 100,000,000; never more than the
     /// sink takes. A larger event goes alone.
     pub max_bytes: usize,
-    /// Milliseconds that a batch waits for more events. Default 500; 0 to 60,000.
+    /// Milliseconds that a batch waits for more events while another request is under way; with none under
+    /// way it waits for a pause of 10 ms. Default 500; 0 to 60,000.
     pub linger_ms: u64,
     /// Requests in flight at the same time. Default 2; 1 to 64.
     pub concurrency: usize,
@@ -70,13 +78,15 @@ pub struct Settings {
     pub retry_max_ms: u64,
     /// Seconds between two attempts to reach a held sink. Default 30; 1 to 3,600.
     pub probe_interval_s: u64,
-    /// Parcels (at most 1,000 events each) that wait before intake pauses. Default 8; 1 to 1,024.
+    /// Parcels (at most 1,000 events each, or one finding) that wait before intake pauses, or before a
+    /// best-effort sink does not get what comes. Default 8; 1 to 1,024.
     pub queue_parcels: usize,
 }
 
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            guarantee: Guarantee::Required,
             max_events: 1_000,
             max_bytes: 1_000_000,
             linger_ms: 500,
@@ -176,12 +186,21 @@ impl Settings {
     }
 }
 
+/// What a best-effort sink may take of memory, unless it is told otherwise.
+const ROOM_BYTES: usize = 32 << 20;
+/// What a best-effort sink gets at a drain for what waits.
+const LAST_CALL: Duration = Duration::from_secs(5);
+
 /// The way to one sink. Dropping it abandons what is in hand: those messages come again.
 pub struct Delivery {
     sink: Arc<dyn Sink>,
     guard: Guard,
     jobs: mpsc::Sender<Job>,
     closing: CancellationToken,
+    /// See [`Shipper::abandoned`].
+    abandoned: CancellationToken,
+    /// Of a best-effort sink.
+    room: Option<Room>,
     hold: Arc<Hold>,
     keeper: Arc<Keeper>,
     probe_interval: Duration,
@@ -207,14 +226,18 @@ impl Delivery {
         counters: Arc<SinkCounters>,
     ) -> Self {
         let hold_after = Duration::from_secs(settings.hold_after_s);
-        let hold = Arc::new(Hold::new(name, hold_after));
+        let hold = Arc::new(Hold::new(name, hold_after, settings.guarantee));
+        let best_effort = settings.guarantee == Guarantee::BestEffort;
         let keeper = Arc::new(Keeper {
             sink: name.to_owned(),
             store,
             counters,
             owing: Arc::new(Owing::new()),
             store_failing: AtomicBool::new(false),
+            stretch: best_effort.then(|| Stretch::new(name)),
         });
+        let probe_interval = Duration::from_secs(settings.probe_interval_s.max(1));
+        let abandoned = CancellationToken::new();
         let shipper = Shipper {
             sink: Arc::clone(&sink),
             hold: Arc::clone(&hold),
@@ -222,6 +245,8 @@ impl Delivery {
             rate: settings.rate(),
             backoff: settings.backoff(),
             hold_after,
+            probe_interval,
+            abandoned: abandoned.clone(),
         };
         let (jobs, queue) = mpsc::channel(settings.queue_parcels.max(1));
         let closing = CancellationToken::new();
@@ -230,13 +255,25 @@ impl Delivery {
             sink,
             guard,
             jobs,
+            abandoned,
+            room: best_effort.then(|| Room::of(ROOM_BYTES)),
             hold,
             keeper,
-            probe_interval: Duration::from_secs(settings.probe_interval_s.max(1)),
+            probe_interval,
             loading: Mutex::new(Some(tokio::spawn(loader.run(queue, closing.clone())))),
             catching_up: Mutex::new(None),
             closing,
         }
+    }
+
+    /// Sets how many bytes of encoded events may wait for a best-effort sink or be in flight to it; 32 MiB
+    /// without this. What goes to other sinks is counted where it is made ([`Parcel::budget`]).
+    #[must_use]
+    pub fn with_room(mut self, bytes: usize) -> Self {
+        if let Some(room) = &mut self.room {
+            *room = Room::of(bytes);
+        }
+        self
     }
 
     /// The sink's name in the configuration.
@@ -275,8 +312,12 @@ impl Delivery {
     }
 
     /// Takes a parcel on; waits while the queue is full. The acknowledgement is settled when every
-    /// entry has ended.
+    /// entry has ended. A best-effort sink makes nobody wait: its share is settled at once, and what
+    /// finds no place in the queue is given up.
     pub async fn deliver(&self, parcel: Parcel, ack: Ack) {
+        if let Some(room) = &self.room {
+            return self.offer(room, parcel, ack);
+        }
         self.accept(Job {
             parcel,
             ack,
@@ -296,6 +337,25 @@ impl Delivery {
         .await;
     }
 
+    fn offer(&self, room: &Room, mut parcel: Parcel, ack: Ack) {
+        self.keeper.counters.received(parcel.entries.len(), false);
+        let (why, reason) = match (self.jobs.try_reserve(), room.take(parcel.data.len())) {
+            (Ok(place), Some(share)) => {
+                // From here on it takes nothing from what the others work with.
+                parcel.budget = Some(Arc::new(share));
+                ack.settle(Outcome::Delivered);
+                return place.send(Job {
+                    parcel,
+                    ack: ack::channel().0,
+                    replayed: false,
+                });
+            }
+            (Err(TrySendError::Closed(())), _) => (GivenUp::Stopped, "the host stops"),
+            _ => (GivenUp::QueueFull, "its queue is full"),
+        };
+        self.keeper.give_up(whole(parcel, ack), why, reason);
+    }
+
     async fn accept(&self, job: Job) {
         // Without a place in the queue, which happens after a drain only, the dropped
         // acknowledgement gives the message back.
@@ -308,18 +368,10 @@ impl Delivery {
     }
 
     /// Dead-letters an event or a finding that this sink cannot be sent, such as one that it cannot
-    /// express.
+    /// express. For a best-effort sink it is given up.
     pub async fn reject(&self, parcel: Parcel, ack: Ack, cause: Cause, reason: &str) {
         self.keeper.counters.received(parcel.entries.len(), false);
-        let entries = 0..parcel.entries.len();
-        let part = Part {
-            parcel: Arc::new(parcel),
-            entries,
-            ack,
-        };
-        self.keeper
-            .bury(Batch { parts: vec![part] }, cause, reason)
-            .await;
+        self.keeper.bury(whole(parcel, ack), cause, reason).await;
     }
 
     /// Why the sink is held, if it is.
@@ -338,21 +390,44 @@ impl Delivery {
             owing: Arc::clone(&self.keeper.owing),
             interval: self.probe_interval,
             replay,
+            alone: !self.keeper.is_best_effort(),
         };
         let before = locked(&self.catching_up).replace(tokio::spawn(task.run()));
         before.inspect(JoinHandle::abort);
     }
 
     /// Takes nothing more, sends what waits, and returns when every entry has ended. What was being
-    /// caught up stays pending.
+    /// caught up stays pending. A best-effort sink gets five seconds; what it has not taken then is given
+    /// up, and may be there all the same.
     pub async fn drain(&self) {
+        self.drain_with(LAST_CALL).await;
+    }
+
+    /// The same with at most this time for a best-effort sink, if it is less.
+    pub async fn drain_with(&self, last_call: Duration) {
         let catching_up = locked(&self.catching_up).take();
         catching_up.inspect(JoinHandle::abort);
         self.closing.cancel();
         let loading = locked(&self.loading).take();
         if let Some(loading) = loading {
+            let ended = AbortOnDrop(loading).wait();
+            tokio::pin!(ended);
+            if self.keeper.is_best_effort() {
+                let last_call = last_call.min(LAST_CALL);
+                if tokio::time::timeout(last_call, &mut ended).await.is_ok() {
+                    return self.end_stretch();
+                }
+                self.abandoned.cancel();
+            }
             // The loader does not panic, and if it did, what it held is given back.
-            let _ = AbortOnDrop(loading).wait().await;
+            let _ = ended.await;
+        }
+        self.end_stretch();
+    }
+
+    fn end_stretch(&self) {
+        if let Some(stretch) = &self.keeper.stretch {
+            stretch.end();
         }
     }
 }
@@ -371,6 +446,16 @@ impl std::fmt::Debug for Delivery {
             .field("held", &self.held())
             .finish_non_exhaustive()
     }
+}
+
+/// All of a parcel.
+fn whole(parcel: Parcel, ack: Ack) -> Batch {
+    let part = Part {
+        entries: 0..parcel.entries.len(),
+        parcel: Arc::new(parcel),
+        ack,
+    };
+    Batch { parts: vec![part] }
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -392,15 +477,23 @@ impl Drop for AbortOnDrop {
     }
 }
 
+/// With no request under way a batch goes when nothing has come for so long: while the sink is idle, waiting
+/// for more only costs time. While it is busy what comes gathers, up to the linger.
+const QUIET: Duration = Duration::from_millis(10);
+
 /// Packs parcels into batches and sends each batch on its way.
 struct Loader {
     packer: Packer,
     /// When the open batch goes even if it is not full.
     due: Option<Instant>,
+    /// When it goes if no request is under way then.
+    quiet: Option<Instant>,
     linger: Duration,
     shipper: Arc<Shipper>,
     berths: Arc<Semaphore>,
     shipments: JoinSet<()>,
+    /// Those of replayed parcels, which do not make live ones wait.
+    replays: JoinSet<()>,
     new_packer: Box<dyn Fn() -> Packer + Send>,
 }
 
@@ -413,30 +506,42 @@ impl Loader {
         Self {
             packer: new_packer(),
             due: None,
+            quiet: None,
             linger: Duration::from_millis(settings.linger_ms),
             shipper: Arc::new(shipper),
             berths: Arc::new(Semaphore::new(berths)),
             shipments: JoinSet::new(),
+            replays: JoinSet::new(),
             new_packer: Box::new(new_packer),
         }
     }
 
     async fn run(mut self, mut queue: mpsc::Receiver<Job>, closing: CancellationToken) {
         loop {
-            let due = self.due;
+            let due = self.due();
             tokio::select! {
+                // In this order: what has come already goes with the batch that is due.
+                biased;
+                () = closing.cancelled(), if !queue.is_closed() => queue.close(),
+                Some(_) = self.shipments.join_next() => {}
+                Some(_) = self.replays.join_next() => {}
                 job = queue.recv() => match job {
                     Some(job) if job.replayed => self.load_replayed(job).await,
                     Some(job) => self.load(job).await,
                     None => break,
                 },
                 () = sleep_until(due) => self.flush().await,
-                () = closing.cancelled(), if !queue.is_closed() => queue.close(),
-                Some(_) = self.shipments.join_next() => {}
             }
         }
         self.flush().await;
         while self.shipments.join_next().await.is_some() {}
+        while self.replays.join_next().await.is_some() {}
+    }
+
+    /// When the open batch is to go, as things stand.
+    fn due(&self) -> Option<Instant> {
+        let quiet = self.quiet.filter(|_| self.shipments.is_empty());
+        quiet.into_iter().chain(self.due).min()
     }
 
     async fn load(&mut self, job: Job) {
@@ -444,10 +549,14 @@ impl Loader {
         let full = !filled.full.is_empty();
         self.ship(filled.full, filled.too_large, false).await;
         if self.packer.is_empty() {
-            self.due = None;
-        } else if full || self.due.is_none() {
-            self.due = Some(Instant::now() + self.linger);
+            (self.due, self.quiet) = (None, None);
+            return;
         }
+        let now = Instant::now();
+        if full || self.due.is_none() {
+            self.due = Some(now + self.linger);
+        }
+        self.quiet = Some(now + QUIET);
     }
 
     /// Whoever replays waits for the outcome, so that lingering would only cost time.
@@ -459,7 +568,7 @@ impl Loader {
     }
 
     async fn flush(&mut self) {
-        self.due = None;
+        (self.due, self.quiet) = (None, None);
         let batch = self.packer.take();
         self.ship(batch, Vec::new(), false).await;
     }
@@ -484,7 +593,12 @@ impl Loader {
                 .await
                 .expect("never closed");
             let shipper = Arc::clone(&self.shipper);
-            self.shipments.spawn(async move {
+            let tasks = if replayed {
+                &mut self.replays
+            } else {
+                &mut self.shipments
+            };
+            tasks.spawn(async move {
                 shipper.ship(batch, replayed).await;
                 drop(berth);
             });

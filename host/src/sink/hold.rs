@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::{sync::watch, time::Instant};
 
+use super::best_effort::Guarantee;
 use crate::deadletter::Cause;
 
 /// Shared by everybody who sends to one sink.
@@ -11,6 +12,7 @@ use crate::deadletter::Cause;
 pub(super) struct Hold {
     sink: String,
     after: Duration,
+    guarantee: Guarantee,
     state: watch::Sender<State>,
 }
 
@@ -19,13 +21,16 @@ struct State {
     /// First failure since the sink answered last.
     failing_since: Option<Instant>,
     held: Option<(Cause, Instant)>,
+    /// When the hold was tried last.
+    probed: Option<Instant>,
 }
 
 impl Hold {
-    pub(super) fn new(sink: &str, after: Duration) -> Self {
+    pub(super) fn new(sink: &str, after: Duration, guarantee: Guarantee) -> Self {
         Self {
             sink: sink.to_owned(),
             after,
+            guarantee,
             state: watch::Sender::new(State::default()),
         }
     }
@@ -45,6 +50,21 @@ impl Hold {
             .await;
     }
 
+    /// Whether what comes may be sent to the held sink as a trial; so is one load each interval.
+    pub(super) fn probe(&self, interval: Duration) -> bool {
+        let now = Instant::now();
+        self.state.send_if_modified(|state| {
+            let Some((_, since)) = state.held else {
+                return false;
+            };
+            let due = now - state.probed.unwrap_or(since).max(since) >= interval;
+            if due {
+                state.probed = Some(now);
+            }
+            due
+        })
+    }
+
     /// Holds the sink at once. Returns whether it was not held before.
     pub(super) fn begin(&self, cause: Cause, error: &anyhow::Error) -> bool {
         let begun = self.state.send_if_modified(|state| {
@@ -52,7 +72,8 @@ impl Hold {
             state.held.get_or_insert((cause, Instant::now()));
             begins
         });
-        if begun {
+        // What a best-effort sink does not get has its own line.
+        if begun && self.guarantee == Guarantee::Required {
             let error = crate::text::shown(&format!("{error:#}"));
             tracing::error!(sink = self.sink, %cause, error, "sink is held; what it does not get is kept as pending");
         }
@@ -85,11 +106,15 @@ impl Hold {
             state.failing_since = None;
             state.held.take_if(|(_, since)| *since <= begun).is_some()
         });
-        if ended {
-            tracing::info!(
+        match self.guarantee {
+            Guarantee::Required if ended => tracing::info!(
                 sink = self.sink,
                 "sink answers again; pending work is caught up"
-            );
+            ),
+            Guarantee::BestEffort if ended => {
+                tracing::info!(sink = self.sink, "sink answers again");
+            }
+            _ => {}
         }
     }
 

@@ -195,8 +195,12 @@ impl Compression {
     }
 }
 
+/// Of gzip. Of CloudTrail events level 3 leaves 4 % less, and takes half as long again; compressing costs more
+/// than all that is done to an event before.
+const GZIP_LEVEL: i32 = 1;
+
 fn gzip(body: &[u8]) -> Vec<u8> {
-    let level = libdeflater::CompressionLvl::new(3).expect("3 is a level");
+    let level = libdeflater::CompressionLvl::new(GZIP_LEVEL).expect("it is a level");
     let mut compressor = libdeflater::Compressor::new(level);
     let mut out = vec![0; compressor.gzip_compress_bound(body.len())];
     let bytes = compressor

@@ -9,7 +9,12 @@ use std::{
     time::Duration,
 };
 
-use super::{Batch, Origin, Parcel, Part, catch_up::Owing, retry::Backoff};
+use super::{
+    Batch, Origin, Parcel, Part,
+    best_effort::{GivenUp, Stretch},
+    catch_up::Owing,
+    retry::Backoff,
+};
 use crate::{
     ack::Outcome,
     deadletter::{Cause, DeadLetter, Subject},
@@ -33,20 +38,47 @@ pub(super) struct Keeper {
     pub(super) counters: Arc<SinkCounters>,
     pub(super) owing: Arc<Owing>,
     pub(super) store_failing: AtomicBool,
+    /// Of a best-effort sink.
+    pub(super) stretch: Option<Stretch>,
 }
 
 impl Keeper {
     /// Counts and settles; the cause tells dead letters apart.
     pub(super) fn settle(&self, batch: Batch, outcome: Outcome, cause: Cause) {
         self.counters.ended(batch.len(), outcome, cause);
+        if outcome == Outcome::Delivered
+            && !batch.is_empty()
+            && let Some(stretch) = &self.stretch
+        {
+            stretch.took();
+        }
         batch
             .parts
             .into_iter()
             .for_each(|part| part.ack.settle(outcome));
     }
 
-    /// Dead-letters every entry of the batch. Where the letter cannot be stored the entry fails.
+    /// Whether nothing is stored for the sink.
+    pub(super) fn is_best_effort(&self) -> bool {
+        self.stretch.is_some()
+    }
+
+    /// Ends what a best-effort sink does not get: counted, and owed to nobody.
+    pub(super) fn give_up(&self, batch: Batch, why: GivenUp, reason: &str) {
+        self.counters.gave_up(batch.len(), why);
+        if let Some(stretch) = &self.stretch {
+            stretch.gave_up(batch.len(), why, reason);
+        }
+        let parts = batch.parts.into_iter();
+        parts.for_each(|part| part.ack.settle(Outcome::Delivered));
+    }
+
+    /// Dead-letters every entry of the batch, or gives it up. Where the letter cannot be stored the entry
+    /// fails.
     pub(super) async fn bury(&self, batch: Batch, cause: Cause, reason: &str) {
+        if self.is_best_effort() {
+            return self.give_up(batch, GivenUp::Sink(cause), reason);
+        }
         for part in batch.parts {
             let mut stored = true;
             for position in part.entries.clone() {

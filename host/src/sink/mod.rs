@@ -1,7 +1,15 @@
 //! Sinks: a [`Sink`] encodes and sends one batch, and nothing else. Batching, rate limits, retries,
 //! holds and acknowledgement belong to [`delivery`].
 
+#[cfg(all(
+    test,
+    feature = "splunk-hec",
+    feature = "datadog-logs",
+    feature = "security-hub"
+))]
+mod answers;
 pub mod batch;
+mod best_effort;
 pub mod catch_up;
 #[cfg(feature = "datadog-logs")]
 pub mod datadog_logs;
@@ -34,6 +42,8 @@ use std::{ops::Range, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+
+pub use best_effort::{GivenUp, Guarantee};
 
 use crate::{ack::Ack, effects::EventView, event::Object, finding::Finding};
 

@@ -36,6 +36,8 @@ pub(crate) struct Scripted {
     pub(crate) limits: Limits,
     pub(crate) requests: Mutex<Vec<Vec<String>>>,
     pub(crate) accepted: Mutex<Vec<String>>,
+    /// How long an answer takes.
+    pub(crate) answers_after: Mutex<Duration>,
     in_flight: AtomicUsize,
     pub(crate) most_in_flight: AtomicUsize,
 }
@@ -55,6 +57,7 @@ impl Scripted {
             limits: LIMITS,
             requests: Mutex::default(),
             accepted: Mutex::default(),
+            answers_after: Mutex::new(Duration::from_millis(10)),
             in_flight: AtomicUsize::new(0),
             most_in_flight: AtomicUsize::new(0),
         })
@@ -122,7 +125,8 @@ impl Sink for Scripted {
             .collect();
         let in_flight = self.in_flight.fetch_add(1, Ordering::SeqCst) + 1;
         self.most_in_flight.fetch_max(in_flight, Ordering::SeqCst);
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        let after = *self.answers_after.lock().unwrap();
+        tokio::time::sleep(after).await;
         self.in_flight.fetch_sub(1, Ordering::SeqCst);
         self.answer(entries)
     }

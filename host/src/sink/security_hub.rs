@@ -189,11 +189,7 @@ impl Sink for SecurityHub {
         let answer = self
             .call(Method::POST, &self.import, batch.body(OPEN, b",", CLOSE))
             .await?;
-        if answer.is_success() {
-            imported(&answer, batch)
-        } else {
-            Err(failed(&answer))
-        }
+        judge(&answer, batch)
     }
 
     /// The hub answers only where it is enabled; the account of the credentials is compared, because
@@ -259,6 +255,16 @@ struct Identified {
     id: String,
 }
 
+/// The retry decision for an answer to a batch of findings; with those that were refused while the others
+/// were imported.
+pub(super) fn judge(answer: &Answer, batch: &Batch) -> Result<Vec<Refused>, SendError> {
+    if answer.is_success() {
+        imported(answer, batch)
+    } else {
+        Err(failed(answer))
+    }
+}
+
 /// What a 200 means: each finding that failed is found again by its `Id`.
 fn imported(answer: &Answer, batch: &Batch) -> Result<Vec<Refused>, SendError> {
     let Some(imported) = answer.json::<Imported>() else {
@@ -302,11 +308,12 @@ fn imported(answer: &Answer, batch: &Batch) -> Result<Vec<Refused>, SendError> {
             return Err(unplaced());
         }
     }
-    if (imported.failed_findings.len() as u64) < imported.failed_count {
-        return Err(unplaced());
-    }
     refused.sort_by_key(|refused| refused.position);
     refused.dedup_by_key(|refused| refused.position);
+    // A finding that is named twice is one.
+    if (refused.len() as u64) < imported.failed_count {
+        return Err(unplaced());
+    }
     Ok(refused)
 }
 
@@ -475,6 +482,10 @@ mod tests {
             &batch(&["a"]),
         );
         assert!(matches!(counted, Err(SendError::Refused { .. })));
+        // Two failed, and one of them is named twice: the other has not been imported.
+        let twice = failures(&[("a", "InvalidInput"), ("a", "InvalidInput")]);
+        let named_twice = imported(&twice, &batch(&["a", "b"]));
+        assert!(matches!(named_twice, Err(SendError::Refused { .. })));
     }
 
     #[test]

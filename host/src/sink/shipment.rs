@@ -4,10 +4,12 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::FutureExt as _;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::{
     Batch, Refused, SendError, Sink,
     batch::{extract, halve},
+    best_effort::GivenUp,
     hold::Hold,
     keeper::Keeper,
     rate_limit::RateLimit,
@@ -26,6 +28,9 @@ pub(super) struct Shipper {
     pub(super) rate: RateLimit,
     pub(super) backoff: Backoff,
     pub(super) hold_after: Duration,
+    pub(super) probe_interval: Duration,
+    /// Cancelled when a best-effort sink gets no more time.
+    pub(super) abandoned: CancellationToken,
 }
 
 /// A batch, or what is left of one, and how it has fared so far.
@@ -67,7 +72,7 @@ impl Load {
 }
 
 impl Shipper {
-    /// Sends a batch until each entry is delivered, dead-lettered, pending or failed.
+    /// Sends a batch until each entry is delivered, dead-lettered, pending, failed or given up.
     pub(super) async fn ship(&self, batch: Batch, replayed: bool) {
         let mut loads = vec![Load::new(batch, replayed)];
         while let Some(load) = loads.pop() {
@@ -78,27 +83,27 @@ impl Shipper {
     }
 
     /// Sends a load once and decides; what has to be sent again goes onto `loads`.
-    async fn advance(&self, load: Load, loads: &mut Vec<Load>) {
+    async fn advance(&self, mut load: Load, loads: &mut Vec<Load>) {
         if self.hold.cause().is_some() && !load.probe {
-            return self.owe(load, loads).await;
+            load.probe = self.keeper.is_best_effort() && self.hold.probe(self.probe_interval);
+            if !load.probe {
+                return self.owe(load, loads).await;
+            }
         }
         tokio::select! {
             () = self.rate.wait(load.batch.len(), load.batch.bytes()) => {}
             () = self.hold.begins(), if !load.probe => return loads.push(load),
+            () = self.abandoned.cancelled() => return self.abandon(load),
         }
         let begun = Instant::now();
         self.keeper.counters.requests.add(1);
-        let Ok(sent) = AssertUnwindSafe(self.sink.send(&load.batch))
-            .catch_unwind()
-            .await
-        else {
-            tracing::error!(
-                sink = self.keeper.sink,
-                "sink panicked; its events come again"
-            );
-            return self
-                .keeper
-                .settle(load.batch, Outcome::Failed, Cause::SinkUnavailable);
+        let sending = AssertUnwindSafe(self.sink.send(&load.batch)).catch_unwind();
+        let sent = tokio::select! {
+            sent = sending => sent,
+            () = self.abandoned.cancelled() => return self.abandon(load),
+        };
+        let Ok(sent) = sent else {
+            return self.panicked(load);
         };
         if self.sink.wants_less() {
             self.rate.slow_down();
@@ -120,6 +125,28 @@ impl Shipper {
                 self.accepted(load, refused, loads).await;
             }
         }
+    }
+
+    fn panicked(&self, load: Load) {
+        let sink = &self.keeper.sink;
+        if self.keeper.is_best_effort() && !load.replayed {
+            tracing::error!(sink, "sink panicked; its events are given up");
+            let why = GivenUp::Sink(Cause::SinkUnavailable);
+            return self.keeper.give_up(load.batch, why, "the sink panicked");
+        }
+        tracing::error!(sink, "sink panicked; its events come again");
+        self.keeper
+            .settle(load.batch, Outcome::Failed, Cause::SinkUnavailable);
+    }
+
+    /// There is no more time for the load.
+    fn abandon(&self, load: Load) {
+        if load.replayed {
+            let cause = Cause::SinkUnavailable;
+            return self.keeper.settle(load.batch, Outcome::Pending, cause);
+        }
+        let reason = load.error.as_deref().unwrap_or("the host stops");
+        self.keeper.give_up(load.batch, GivenUp::Stopped, reason);
     }
 
     /// The sink took the load, but for these entries.
@@ -232,6 +259,7 @@ impl Shipper {
         tokio::select! {
             () = tokio::time::sleep(wait.min(left)) => {}
             () = self.hold.begins() => {}
+            () = self.abandoned.cancelled() => return self.abandon(load),
         }
         if wait > left && !load.replayed {
             // The sink asked for more patience than other sinks can be made to have.
@@ -240,15 +268,19 @@ impl Shipper {
         loads.push(load);
     }
 
-    /// The sink does not take the load now: a reference is stored instead. Where that fails too, the
-    /// events stay here, and sink and store are asked in turn.
+    /// The sink does not take the load now: a reference is stored instead, unless it is a best-effort sink.
+    /// Where that fails too, the events stay here, and sink and store are asked in turn.
     async fn owe(&self, mut load: Load, loads: &mut Vec<Load>) {
         let cause = self.hold.cause().unwrap_or(Cause::SinkUnavailable);
         if load.replayed {
             return self.keeper.settle(load.batch, Outcome::Pending, cause);
         }
-        let _unstored = self.keeper.owing.unstored();
         let reason = load.error.as_deref().unwrap_or("sink is held");
+        if self.keeper.is_best_effort() {
+            let why = GivenUp::Sink(cause);
+            return self.keeper.give_up(load.batch, why, reason);
+        }
+        let _unstored = self.keeper.owing.unstored();
         let Some(left) = self.keeper.pend(load.batch, cause, reason).await else {
             return;
         };

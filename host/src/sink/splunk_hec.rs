@@ -20,6 +20,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
 use self::ack::Sessions;
+#[cfg(test)]
+pub(super) use self::ack::verdicts;
 use crate::{
     config::Problems,
     effects::EventView,
@@ -554,7 +556,7 @@ fn json(text: &str) -> String {
 
 /// The collector's answer.
 #[derive(Deserialize)]
-struct Reply {
+pub(super) struct Reply {
     code: u16,
     /// Position of the event at fault, from 0.
     #[serde(default, rename = "invalid-event-number")]
@@ -566,7 +568,7 @@ struct Reply {
 
 /// The retry decision for an answer to `entries` events. The words of a refusal are those of
 /// [`meaning`], not the server's, which might repeat what it was sent.
-fn judge(answer: &Answer, entries: usize) -> Result<Reply, SendError> {
+pub(super) fn judge(answer: &Answer, entries: usize) -> Result<Reply, SendError> {
     let Some(reply) = answer.json::<Reply>() else {
         return Err(unspoken(answer));
     };

@@ -104,7 +104,7 @@ impl Intake {
         if !request.is_json() {
             return self.refuse(400, "the content type is not application/json");
         }
-        let Some(body) = request.plain_body() else {
+        let Some(body) = request.plain_body(&["gzip", "zstd"]) else {
             return self.refuse(400, "the content encoding is unknown or broken");
         };
         if body.len() > MAX_BYTES {

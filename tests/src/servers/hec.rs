@@ -310,7 +310,7 @@ impl Collector {
                 .violation("the content type is not application/json");
             return Err(Rejection::Page(415, "Unsupported Media Type"));
         }
-        let Some(body) = request.plain_body() else {
+        let Some(body) = request.plain_body(&["gzip"]) else {
             self.shared
                 .violation("the content encoding is unknown or broken");
             return Err(Rejection::Page(415, "Unsupported Media Type"));

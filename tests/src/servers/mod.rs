@@ -180,10 +180,11 @@ impl Request {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
-    /// The body as it was before compression; `None` for a coding that is unknown, or broken.
-    fn plain_body(&self) -> Option<Vec<u8>> {
+    /// The body as it was before compression; `None` for a coding that is not among these, or broken.
+    fn plain_body(&self, codings: &[&str]) -> Option<Vec<u8>> {
         match self.header("content-encoding") {
             None | Some("identity") => Some(self.body.to_vec()),
+            Some(coding) if !codings.contains(&coding) => None,
             Some("gzip") => {
                 let mut plain = Vec::new();
                 flate2::read::GzDecoder::new(&self.body[..])
@@ -191,6 +192,7 @@ impl Request {
                     .ok()?;
                 Some(plain)
             }
+            Some("zstd") => zstd::decode_all(&self.body[..]).ok(),
             Some(_) => None,
         }
     }

@@ -200,29 +200,35 @@ impl Session {
             .then(|| state.waiting.keys().copied().collect())
     }
 
-    /// Tells those who waited for `ids` what was answered, and returns whether anybody was told. What is
-    /// neither a yes nor a fault of the configuration is asked again.
+    /// Tells those who waited for `ids` what was answered, and returns whether anybody was told.
     fn settle(&self, ids: &[u64], answer: &Answer) -> bool {
         let mut state = locked(&self.state);
         let mut told = false;
-        let acks = answer.json::<Acks>().filter(|_| answer.is_success());
-        for id in ids {
-            let verdict = match &acks {
-                Some(acks) if acks.acks.get(&id.to_string()) == Some(&true) => Ok(()),
-                None if matches!(answer.status, 400..=407 | 409..=428 | 430..=499) => {
-                    Err(SendError::Misconfigured(answer.error().context(
-                        "the collector tells nothing about acknowledgements: has the token indexer acknowledgement?",
-                    )))
-                }
-                _ => continue,
-            };
-            if let Some(waiting) = state.waiting.remove(id) {
+        for (id, verdict) in verdicts(ids, answer) {
+            if let Some(waiting) = state.waiting.remove(&id) {
                 told = true;
                 let _ = waiting.send(verdict);
             }
         }
         told
     }
+}
+
+/// What an answer says of the requests that it was asked about. Those of which it says neither a yes nor a
+/// fault of the configuration are left out, and asked about again.
+pub(in crate::sink) fn verdicts(ids: &[u64], answer: &Answer) -> Vec<(u64, Verdict)> {
+    let acks = answer.json::<Acks>().filter(|_| answer.is_success());
+    let verdict = |id: &u64| match &acks {
+        Some(acks) if acks.acks.get(&id.to_string()) == Some(&true) => Some((*id, Ok(()))),
+        None if matches!(answer.status, 400..=407 | 409..=428 | 430..=499) => {
+            let error = answer.error().context(
+                "the collector tells nothing about acknowledgements: has the token indexer acknowledgement?",
+            );
+            Some((*id, Err(SendError::Misconfigured(error))))
+        }
+        _ => None,
+    };
+    ids.iter().filter_map(verdict).collect()
 }
 
 #[derive(Deserialize)]
