@@ -101,7 +101,7 @@ async fn at_full_load(case: &Case, load: &Load) -> (report::Run, u64) {
         events: load.messages * load.events,
         inflated: load.messages * load.inflated,
         wall: began.elapsed(),
-        cpu: host.cpu() - cpu,
+        cpu: host.cpu().saturating_sub(cpu),
     };
     let peak = host.peak_kb();
     let forwarded = host.end().await;
@@ -126,7 +126,8 @@ async fn at(case: &Case, load: &Load, messages_a_second: f64) -> Vec<Duration> {
     let began = Instant::now();
     let mut sent = 0;
     while began.elapsed() < HALF_LOAD {
-        while sent < 1 + (began.elapsed().as_secs_f64() / interval.as_secs_f64()) as usize {
+        let due = 1 + began.elapsed().as_nanos() / interval.as_nanos();
+        while (sent as u128) < due {
             sent += 1;
             aws.announce(&key(sent % (1 + load.messages)));
         }
