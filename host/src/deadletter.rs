@@ -58,11 +58,13 @@ pub enum Cause {
     SinkUnavailable,
     /// The sink answers with a fault of the configuration.
     SinkMisconfigured,
+    /// What may go to the sink in a day is spent.
+    SinkQuota,
 }
 
 impl Cause {
     /// All of them, for help texts and metrics.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::BucketNotAllowed,
         Self::UnknownKey,
         Self::NotUnderstood,
@@ -86,6 +88,7 @@ impl Cause {
         Self::SinkUnencodable,
         Self::SinkUnavailable,
         Self::SinkMisconfigured,
+        Self::SinkQuota,
     ];
 
     /// The name as it stands in files, metrics and on the command line.
@@ -115,6 +118,7 @@ impl Cause {
             Self::SinkUnencodable => "sink-unencodable",
             Self::SinkUnavailable => "sink-unavailable",
             Self::SinkMisconfigured => "sink-misconfigured",
+            Self::SinkQuota => "sink-quota",
         }
     }
 }

@@ -3,6 +3,7 @@
 pub mod authoring;
 pub mod aws;
 pub mod aws_proxy;
+pub mod batches;
 pub mod crafted;
 pub mod host;
 pub mod json_schema;

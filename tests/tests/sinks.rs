@@ -1,60 +1,27 @@
 //! Each sink against a strict server of its service: what arrives, and what every answer leads to.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use aws_config::{Region, SdkConfig};
 use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
 use serde_json::{Value, json};
 use sluicegate::{
-    ack,
-    effects::Processed,
-    event::{EventBatch, Object, ObjectKind, ObjectRef, Span},
+    event::ObjectKind,
     finding::{EventFacts, Finding, Severity},
     sink::{
-        Batch, Entry, Origin, Parcel, Part, Refused, SendError, Sink,
+        Batch, Origin, Refused, SendError, Sink,
         datadog_logs::{self, DatadogLogs},
         security_hub,
         splunk_hec::{self, SplunkHec},
     },
 };
-use sluicegate_tests::servers::{Datadog, Fault, SecurityHub, Splunk};
+use sluicegate_tests::{
+    batches::{batch, object, parcel},
+    servers::{Datadog, Fault, SecurityHub, Splunk},
+};
 
 const EVENT: &str = r#"{"eventVersion":"1.09","userIdentity":{"type":"AssumedRole","arn":"arn:aws:sts::123456789012:assumed-role/web/i-0123456789abcdef0"},"eventTime":"2022-10-19T20:33:38Z","eventName":"GetObject","big":12345678901234567890123,"none":null,"text":"a\u0000\"é"}"#;
-
-fn object(kind: ObjectKind) -> Object {
-    let reference = ObjectRef {
-        bucket: "leanda-ng-cloudtrail-test-123456789012".into(),
-        key: "AWSLogs/123456789012/CloudTrail/eu-central-1/2022/10/19/a b.json.gz".into(),
-        version: None,
-    };
-    Object::new(reference, "etag".into(), kind)
-}
-
-/// These events as one batch for this sink.
-fn batch(sink: &dyn Sink, events: &[&str]) -> Batch {
-    let object = Arc::new(object(ObjectKind::Log));
-    let (mut data, mut spans) = (Vec::new(), Vec::new());
-    for (index, event) in events.iter().enumerate() {
-        let start = u32::try_from(data.len()).unwrap();
-        data.extend_from_slice(event.as_bytes());
-        spans.push(Span {
-            start,
-            end: u32::try_from(data.len()).unwrap(),
-            index: u32::try_from(index).unwrap(),
-        });
-    }
-    let events = EventBatch::new(Arc::clone(&object), data, spans);
-    let rows = events.events.len();
-    let processed = Processed::untouched(events, sink.fields());
-    let encoded = (0..rows).map(|row| {
-        let mut out = Vec::new();
-        sink.encode_event(&processed.view(row, 0), &mut out)
-            .unwrap();
-        out
-    });
-    parcel(Origin::Object(object), &encoded.collect::<Vec<_>>())
-}
 
 fn findings(sink: &dyn Sink, findings: &[Finding]) -> Batch {
     let encoded = findings.iter().map(|finding| {
@@ -66,33 +33,6 @@ fn findings(sink: &dyn Sink, findings: &[Finding]) -> Batch {
         Origin::Finding("of this test".into()),
         &encoded.collect::<Vec<_>>(),
     )
-}
-
-fn parcel(origin: Origin, encoded: &[Vec<u8>]) -> Batch {
-    let (mut data, mut entries) = (Vec::new(), Vec::new());
-    for (index, entry) in encoded.iter().enumerate() {
-        let start = u32::try_from(data.len()).unwrap();
-        data.extend_from_slice(entry);
-        entries.push(Entry {
-            start,
-            end: u32::try_from(data.len()).unwrap(),
-            index: u32::try_from(index).unwrap(),
-        });
-    }
-    let count = entries.len();
-    let parcel = Arc::new(Parcel {
-        origin,
-        data: data.into(),
-        entries,
-        budget: None,
-    });
-    Batch {
-        parts: vec![Part {
-            parcel,
-            entries: 0..count,
-            ack: ack::channel().0,
-        }],
-    }
 }
 
 fn finding(id: &str) -> Finding {

@@ -11,11 +11,11 @@ use std::{
 use async_trait::async_trait;
 use tokio::time::Instant;
 
-use super::hold::Hold;
+use super::{day::DayBytes, hold::Hold};
 use crate::{
     ack::Outcome,
     claims::Held,
-    deadletter::DeadLetter,
+    deadletter::{Cause, DeadLetter},
     store::{Store, Stored},
 };
 
@@ -108,6 +108,8 @@ pub(super) struct CatchUp {
     pub(super) store: Arc<Store>,
     pub(super) hold: Arc<Hold>,
     pub(super) owing: Arc<Owing>,
+    /// What may go to the sink today: nothing is read again in vain once that is spent.
+    pub(super) day: Option<Arc<DayBytes>>,
     pub(super) interval: Duration,
     pub(super) replay: Arc<dyn Replay>,
     /// Whether what comes is kept while the sink is held, so that nothing but this tries it.
@@ -120,6 +122,11 @@ impl CatchUp {
         let mut after: Option<String> = None;
         let mut looked = Instant::now();
         loop {
+            if self.day.as_ref().is_some_and(|day| day.is_spent()) {
+                tokio::time::sleep(self.interval).await;
+                continue;
+            }
+            self.hold.lift(Cause::SinkQuota);
             let told = self.owing.maybe.load(Ordering::Acquire) || self.hold.cause().is_some();
             if told || looked.elapsed() >= LOOK_ANYWAY {
                 after = self.pass(after).await;

@@ -27,6 +27,7 @@ use super::{
     batch::Packer,
     best_effort::{GivenUp, Guarantee, Room, Stretch},
     catch_up::{CatchUp, Owing},
+    day::DayBytes,
     hold::Hold,
     keeper::Keeper,
     rate_limit::RateLimit,
@@ -69,6 +70,10 @@ pub struct Settings {
     /// none: no limit; 1,000 to 1,000,000,000.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bytes_per_second: Option<u32>,
+    /// The same in one calendar day in UTC, as a licence has it. Once that is spent the sink is held until
+    /// midnight. Counted by each host since its start. Default none: no limit; 1,000,000 to 10^15.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes_per_day: Option<u64>,
     /// Seconds without an answer after which the sink is held. Default 60; 1 to 3,600.
     pub hold_after_s: u64,
     /// Upper bound in milliseconds of the first wait before a request is sent again. Default 500; 10 to
@@ -95,6 +100,7 @@ impl Default for Settings {
             burst: 10,
             events_per_second: None,
             bytes_per_second: None,
+            bytes_per_day: None,
             hold_after_s: 60,
             retry_initial_ms: 500,
             retry_max_ms: 30_000,
@@ -131,6 +137,13 @@ impl Settings {
                 1_000..=1_000_000_000,
             );
         }
+        if let Some(bytes) = self.bytes_per_day {
+            problems.range(
+                &format!("{at}.bytes_per_day"),
+                bytes,
+                1_000_000..=1_000_000_000_000_000,
+            );
+        }
         problems.range(&format!("{at}.hold_after_s"), self.hold_after_s, 1..=3_600);
         problems.range(
             &format!("{at}.retry_initial_ms"),
@@ -164,6 +177,9 @@ impl Settings {
             burst: part(self.burst),
             events_per_second: self.events_per_second.map(part),
             bytes_per_second: self.bytes_per_second.map(part),
+            bytes_per_day: self
+                .bytes_per_day
+                .map(|bytes| (bytes / u64::from(replicas.max(1))).max(1)),
             ..self.clone()
         }
     }
@@ -203,6 +219,7 @@ pub struct Delivery {
     room: Option<Room>,
     hold: Arc<Hold>,
     keeper: Arc<Keeper>,
+    day: Option<Arc<DayBytes>>,
     probe_interval: Duration,
     loading: Mutex<Option<JoinHandle<()>>>,
     catching_up: Mutex<Option<JoinHandle<()>>>,
@@ -238,11 +255,15 @@ impl Delivery {
         });
         let probe_interval = Duration::from_secs(settings.probe_interval_s.max(1));
         let abandoned = CancellationToken::new();
+        let day = settings
+            .bytes_per_day
+            .map(|most| Arc::new(DayBytes::new(most, crate::clock::now_ms())));
         let shipper = Shipper {
             sink: Arc::clone(&sink),
             hold: Arc::clone(&hold),
             keeper: Arc::clone(&keeper),
             rate: settings.rate(),
+            day: day.clone(),
             backoff: settings.backoff(),
             hold_after,
             probe_interval,
@@ -259,6 +280,7 @@ impl Delivery {
             room: best_effort.then(|| Room::of(ROOM_BYTES)),
             hold,
             keeper,
+            day,
             probe_interval,
             loading: Mutex::new(Some(tokio::spawn(loader.run(queue, closing.clone())))),
             catching_up: Mutex::new(None),
@@ -388,6 +410,7 @@ impl Delivery {
             store: Arc::clone(&self.keeper.store),
             hold: Arc::clone(&self.hold),
             owing: Arc::clone(&self.keeper.owing),
+            day: self.day.clone(),
             interval: self.probe_interval,
             replay,
             alone: !self.keeper.is_best_effort(),

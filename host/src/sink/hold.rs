@@ -109,12 +109,19 @@ impl Hold {
         match self.guarantee {
             Guarantee::Required if ended => tracing::info!(
                 sink = self.sink,
-                "sink answers again; pending work is caught up"
+                "sink gets events again; pending work is caught up"
             ),
             Guarantee::BestEffort if ended => {
-                tracing::info!(sink = self.sink, "sink answers again");
+                tracing::info!(sink = self.sink, "sink gets events again");
             }
             _ => {}
+        }
+    }
+
+    /// Ends a hold for this cause, which is over.
+    pub(super) fn lift(&self, cause: Cause) {
+        if self.cause() == Some(cause) {
+            self.end();
         }
     }
 

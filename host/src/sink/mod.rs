@@ -13,6 +13,7 @@ mod best_effort;
 pub mod catch_up;
 #[cfg(feature = "datadog-logs")]
 pub mod datadog_logs;
+mod day;
 pub mod delivery;
 #[cfg(feature = "file")]
 pub mod file;

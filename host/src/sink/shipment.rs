@@ -10,6 +10,7 @@ use super::{
     Batch, Refused, SendError, Sink,
     batch::{extract, halve},
     best_effort::GivenUp,
+    day::{DayBytes, Taken},
     hold::Hold,
     keeper::Keeper,
     rate_limit::RateLimit,
@@ -26,6 +27,7 @@ pub(super) struct Shipper {
     pub(super) hold: Arc<Hold>,
     pub(super) keeper: Arc<Keeper>,
     pub(super) rate: RateLimit,
+    pub(super) day: Option<Arc<DayBytes>>,
     pub(super) backoff: Backoff,
     pub(super) hold_after: Duration,
     pub(super) probe_interval: Duration,
@@ -95,6 +97,10 @@ impl Shipper {
             () = self.hold.begins(), if !load.probe => return loads.push(load),
             () = self.abandoned.cancelled() => return self.abandon(load),
         }
+        let taken = match self.of_today(&load) {
+            Ok(taken) => taken,
+            Err(error) => return self.spent(load, &error, loads).await,
+        };
         let begun = Instant::now();
         self.keeper.counters.requests.add(1);
         let sending = AssertUnwindSafe(self.sink.send(&load.batch)).catch_unwind();
@@ -107,6 +113,9 @@ impl Shipper {
         };
         if self.sink.wants_less() {
             self.rate.slow_down();
+        }
+        if let (Err(_), Some(day), Some(taken)) = (&sent, &self.day, taken) {
+            day.give_back(taken);
         }
         match sent {
             Err(SendError::Throttled { retry_after }) => {
@@ -125,6 +134,25 @@ impl Shipper {
                 self.accepted(load, refused, loads).await;
             }
         }
+    }
+
+    /// Takes what the load needs of the day, where days are counted.
+    fn of_today(&self, load: &Load) -> Result<Option<Taken>, anyhow::Error> {
+        let Some(day) = &self.day else {
+            return Ok(None);
+        };
+        day.take(load.batch.bytes()).map(Some).ok_or_else(|| {
+            anyhow::anyhow!(
+                "the {} bytes of `delivery.bytes_per_day` are spent; it goes on at midnight UTC",
+                day.most()
+            )
+        })
+    }
+
+    async fn spent(&self, mut load: Load, error: &anyhow::Error, loads: &mut Vec<Load>) {
+        load.fails(error);
+        self.begin_hold(self.hold.begin(Cause::SinkQuota, error));
+        self.owe(load, loads).await;
     }
 
     fn panicked(&self, load: Load) {

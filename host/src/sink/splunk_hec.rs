@@ -2,26 +2,30 @@
 //! indexers' own word.
 
 mod ack;
+mod endpoint;
 mod fields;
+mod reply;
+mod rotation;
 
 use std::{
     path::PathBuf,
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
 use anyhow::Context as _;
 use async_trait::async_trait;
-use reqwest::{
-    Url,
-    header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue},
-};
 use serde::{Deserialize, Serialize};
-use tokio::sync::Semaphore;
 
-use self::ack::Sessions;
 #[cfg(test)]
-pub(super) use self::ack::verdicts;
+pub(super) use self::{ack::verdicts, reply::judge};
+use self::{
+    endpoint::{Endpoint, Waiting},
+    rotation::Rotation,
+};
 use crate::{
     config::Problems,
     effects::EventView,
@@ -30,9 +34,15 @@ use crate::{
     normalize::{Format, document::Document, ocsf},
     sink::{
         Accept, Batch, Limits, Refused, SendError, Sink, Unencodable, delivery,
-        http::{self, Answer, Compression, Network},
+        http::{self, Compression, Network},
     },
 };
+
+/// Most addresses of one sink.
+const MOST_ENDPOINTS: usize = 64;
+
+/// Collectors that are asked for their health, one after the other, before a request is given up for now.
+const MOST_ASKED: usize = 2;
 
 /// Most bytes of a request, whatever the configuration says.
 const MOST_BYTES: usize = 5_000_000;
@@ -43,8 +53,14 @@ const MOST_BYTES: usize = 5_000_000;
 pub struct Settings {
     /// Base address, such as `https://http-inputs-example.splunkcloud.com:443` or
     /// `https://splunk.example.com:8088`. `http://` on loopback only, or with
-    /// `network.allow_plain_http`. Required.
+    /// `network.allow_plain_http`. Either this or `endpoints`.
+    #[serde(default)]
     pub endpoint: String,
+    /// Base addresses of several collectors of one Splunk, which take turns: 2 to 64, no two the same. One
+    /// that fails rests, from a second to a minute, and the others get its share. Either this or
+    /// `endpoint`.
+    #[serde(default)]
+    pub endpoints: Vec<String>,
     /// File that holds the token. Either this or `token_env`.
     #[serde(default)]
     pub token_file: Option<PathBuf>,
@@ -159,8 +175,7 @@ fn default_request_timeout_ms() -> u64 {
 impl Settings {
     /// Reports every value that cannot work.
     pub fn validate(&self, at: &str, problems: &mut Problems) {
-        self.network
-            .check_endpoint(&format!("{at}.endpoint"), &self.endpoint, problems);
+        self.validate_endpoints(at, problems);
         if http::secret_source(self.token_file.as_ref(), self.token_env.as_ref()).is_none() {
             problems.push(format!(
                 "{at} must have exactly one of token_file and token_env"
@@ -206,140 +221,113 @@ impl Settings {
             1..=3_600,
         );
     }
+
+    fn validate_endpoints(&self, at: &str, problems: &mut Problems) {
+        if self.endpoint.is_empty() != self.endpoints.is_empty() {
+            for (key, address) in self.addresses() {
+                self.network
+                    .check_endpoint(&format!("{at}.{key}"), address, problems);
+            }
+        } else {
+            problems.push(format!(
+                "{at} must have exactly one of endpoint and endpoints"
+            ));
+        }
+        if self.endpoints.is_empty() {
+            return;
+        }
+        problems.range(
+            &format!("{at}.endpoints (how many)"),
+            self.endpoints.len(),
+            2..=MOST_ENDPOINTS,
+        );
+        let mut known = self.endpoints.clone();
+        known.sort_unstable();
+        known.dedup();
+        if known.len() < self.endpoints.len() {
+            problems.push(format!("{at}.endpoints must not name an address twice"));
+        }
+    }
+
+    /// All addresses, each with its key below the sink's section.
+    pub(crate) fn addresses(&self) -> Vec<(String, &str)> {
+        if self.endpoints.is_empty() {
+            return vec![("endpoint".to_owned(), &self.endpoint)];
+        }
+        let numbered = self.endpoints.iter().enumerate();
+        numbered
+            .map(|(number, address)| (format!("endpoints[{number}]"), address.as_str()))
+            .collect()
+    }
 }
 
-/// What is needed to wait for the indexers' word.
-#[derive(Debug)]
-struct Acknowledgement {
-    sessions: Sessions,
-    url: Url,
-    patience: Duration,
-    /// Requests that may be in flight, without those that only wait.
-    posting: Semaphore,
-    /// Batches sent again without knowing whether they were there.
-    doubtful: AtomicU64,
-}
-
-/// A collector.
+/// A collector, or several of one Splunk.
 #[derive(Debug)]
 pub struct SplunkHec {
-    client: reqwest::Client,
-    events: Url,
-    health: Url,
-    authorization: HeaderValue,
+    endpoints: Vec<Endpoint>,
+    rotation: Rotation,
     compression: Compression,
     max_bytes: usize,
     envelope: Envelope,
-    acknowledgement: Option<Acknowledgement>,
     wants_less: AtomicBool,
+    acknowledges: bool,
 }
 
 impl SplunkHec {
     /// Connects nothing yet, but reads the token.
     ///
     /// # Errors
-    /// When the token cannot be read, or the address is none.
+    /// When the token cannot be read, or an address is none.
     pub fn new(settings: &Settings) -> anyhow::Result<Self> {
-        let base = settings
-            .network
-            .endpoint(&settings.endpoint)
-            .map_err(|problem| anyhow::anyhow!("the endpoint {problem}"))?;
         let token = http::secret_source(settings.token_file.as_ref(), settings.token_env.as_ref())
             .context("exactly one of token_file and token_env is needed")?
             .read()?;
-        Ok(Self {
-            client: settings
+        let authorization = http::secret_header("Splunk ", &token)?;
+        let waiting = settings.acknowledgement.then(|| {
+            let patience = Duration::from_secs(settings.acknowledgement_timeout_s);
+            Arc::new(Waiting::new(patience, settings.delivery.concurrency))
+        });
+        let mut endpoints = Vec::new();
+        for (key, address) in settings.addresses() {
+            let base = settings.network.endpoint(address);
+            let base = base.map_err(|problem| anyhow::anyhow!("{key} {problem}"))?;
+            let client = settings
                 .network
-                .client(&base, settings.request_timeout_ms)?,
-            events: http::join(&base, "/services/collector/event"),
-            health: http::join(&base, "/services/collector/health"),
-            authorization: http::secret_header("Splunk ", &token)?,
+                .client(&base, settings.request_timeout_ms)?;
+            let authorization = authorization.clone();
+            endpoints.push(Endpoint::new(client, base, authorization, waiting.as_ref()));
+        }
+        Ok(Self {
+            rotation: Rotation::of(endpoints.len()),
+            endpoints,
             compression: settings.compression,
             max_bytes: settings.max_request_bytes.min(MOST_BYTES),
             envelope: Envelope::new(settings),
-            acknowledgement: settings.acknowledgement.then(|| Acknowledgement {
-                sessions: Sessions::new(),
-                url: http::join(&base, "/services/collector/ack"),
-                patience: Duration::from_secs(settings.acknowledgement_timeout_s),
-                posting: Semaphore::new(settings.delivery.concurrency.max(1)),
-                doubtful: AtomicU64::new(0),
-            }),
             wants_less: AtomicBool::new(false),
+            acknowledges: settings.acknowledgement,
         })
     }
 
-    fn post(&self) -> reqwest::RequestBuilder {
-        self.client
-            .post(self.events.clone())
-            .header(AUTHORIZATION, self.authorization.clone())
-            .header(CONTENT_TYPE, "application/json")
-    }
-
-    /// Reads an answer, and remembers whether it says that queues fill up.
-    fn judge(&self, answer: &Answer, entries: usize) -> Result<Option<u64>, SendError> {
-        let reply = judge(answer, entries)?;
-        if matches!(reply.code, 24 | 25) {
-            self.wants_less.store(true, Ordering::Relaxed);
+    /// Whose turn it is. One that has failed is asked for its health first, so that no events wait for what
+    /// is still down; where two in a row are not healthy, the second says why.
+    async fn turn(&self) -> Result<(usize, &Endpoint), SendError> {
+        let mut asked = 0;
+        loop {
+            let turn = self.rotation.turn();
+            let endpoint = &self.endpoints[turn.number];
+            if !turn.doubtful {
+                return Ok((turn.number, endpoint));
+            }
+            let health = endpoint.health().await;
+            if health.is_ok() {
+                return Ok((turn.number, endpoint));
+            }
+            asked += 1;
+            let health = self.rotation.ended(turn.number, endpoint.name(), health);
+            if asked == MOST_ASKED {
+                health?;
+            }
         }
-        Ok(reply.ack_id)
-    }
-
-    fn question(&self, how: &Acknowledgement) -> reqwest::RequestBuilder {
-        self.client
-            .post(how.url.clone())
-            .header(AUTHORIZATION, self.authorization.clone())
-            .header(CONTENT_TYPE, "application/json")
-    }
-
-    /// Asks for an acknowledgement that nobody waits for, which a token without them is refused.
-    async fn check_acknowledgement(&self) -> anyhow::Result<()> {
-        let Some(how) = &self.acknowledgement else {
-            return Ok(());
-        };
-        let request = self.question(how).body("{\"acks\":[0]}");
-        let answer = how.sessions.current().exchange(request).await?;
-        if let Some(reply) = answer.json::<Reply>() {
-            anyhow::bail!("code {}: {}", reply.code, meaning(reply.code));
-        }
-        anyhow::ensure!(answer.is_success(), answer.error());
-        Ok(())
-    }
-
-    /// Sends a request and waits until the indexers have its events.
-    async fn send_acknowledged(
-        &self,
-        request: reqwest::RequestBuilder,
-        entries: usize,
-        how: &Acknowledgement,
-    ) -> Result<(), SendError> {
-        let posting = how.posting.acquire().await.expect("never closed");
-        let session = how.sessions.current();
-        let answer = session.exchange(request).await;
-        drop(posting);
-        // A request without a whole answer may have taken a number that is not known here.
-        let answer = answer.inspect_err(|_| how.sessions.leave(&session))?;
-        if answer.status >= 500 {
-            how.sessions.leave(&session);
-        }
-        let id = self.judge(&answer, entries)?.ok_or_else(|| {
-            SendError::Misconfigured(anyhow::anyhow!(
-                "the collector will not acknowledge what it took: switch indexer acknowledgement on for the token, or `acknowledgement` off"
-            ))
-        })?;
-        let question = self.question(how);
-        let question = move || question.try_clone().expect("it has no body yet");
-        let verdict = session.acknowledged(id, how.patience, question).await;
-        if let Err(error) = &verdict {
-            how.sessions.leave(&session);
-            let batches = how.doubtful.fetch_add(1, Ordering::Relaxed) + 1;
-            let error = crate::text::shown(&format!("{error:#}"));
-            tracing::warn!(
-                batches,
-                error,
-                "batch not acknowledged; it may arrive twice"
-            );
-        }
-        verdict
     }
 }
 
@@ -356,9 +344,10 @@ impl Sink for SplunkHec {
     }
 
     fn most_in_hand(&self, concurrency: usize) -> usize {
-        match self.acknowledgement {
-            Some(_) => ack::WINDOW.max(concurrency),
-            None => concurrency,
+        if self.acknowledges {
+            ack::WINDOW.max(concurrency)
+        } else {
+            concurrency
         }
     }
 
@@ -376,45 +365,27 @@ impl Sink for SplunkHec {
     }
 
     async fn send(&self, batch: &Batch) -> Result<Vec<Refused>, SendError> {
-        let request = self
-            .compression
-            .apply(self.post(), batch.body(b"", b"", b""))
-            .await?;
-        match &self.acknowledgement {
-            Some(how) => self.send_acknowledged(request, batch.len(), how).await?,
-            None => {
-                self.judge(&http::exchange(request).await?, batch.len())?;
-            }
+        let (number, endpoint) = self.turn().await?;
+        let body = batch.body(b"", b"", b"");
+        let sent = endpoint.send(self.compression, body, batch.len()).await;
+        let reply = self.rotation.ended(number, endpoint.name(), sent)?;
+        if reply.says_that_queues_fill_up() {
+            self.wants_less.store(true, Ordering::Relaxed);
         }
         Ok(Vec::new())
     }
 
-    /// Health first, then an empty request: the answer "no data" comes only after the token was
-    /// accepted.
     async fn check(&self) -> anyhow::Result<String> {
-        let health = http::exchange(self.client.get(self.health.clone())).await?;
-        if health.status == 503 {
-            anyhow::bail!("the collector is not healthy: {}", health.text());
-        }
-        let request = self.post().body("");
-        let answer = match &self.acknowledgement {
-            Some(how) => how.sessions.current().exchange(request).await?,
-            None => http::exchange(request).await?,
-        };
-        match answer.json::<Reply>().map(|reply| reply.code) {
-            Some(5) => {
-                self.check_acknowledgement().await?;
-                Ok(format!("{} takes the token", self.events))
-            }
-            Some(code) => anyhow::bail!(
-                "the collector answered {} with code {code}: {}",
-                answer.status,
-                meaning(code)
-            ),
-            None => Err(answer
-                .error()
-                .context("this is not the answer of an HTTP Event Collector")),
-        }
+        let checks = self.endpoints.iter().map(Endpoint::check);
+        let problems: Vec<String> = futures_util::future::join_all(checks)
+            .await
+            .into_iter()
+            .filter_map(|checked| checked.err().map(|error| format!("{error:#}")))
+            .collect();
+        anyhow::ensure!(problems.is_empty(), problems.join("; "));
+        let names: Vec<&str> = self.endpoints.iter().map(Endpoint::name).collect();
+        let verb = if names.len() == 1 { "takes" } else { "take" };
+        Ok(format!("{} {verb} the token", names.join(", ")))
     }
 }
 
@@ -554,107 +525,9 @@ fn json(text: &str) -> String {
     serde_json::to_string(text).expect("a string is JSON")
 }
 
-/// The collector's answer.
-#[derive(Deserialize)]
-pub(super) struct Reply {
-    code: u16,
-    /// Position of the event at fault, from 0.
-    #[serde(default, rename = "invalid-event-number")]
-    invalid_event_number: Option<usize>,
-    /// The number under which to ask for the acknowledgement; the first of a channel is 0.
-    #[serde(default, rename = "ackId")]
-    ack_id: Option<u64>,
-}
-
-/// The retry decision for an answer to `entries` events. The words of a refusal are those of
-/// [`meaning`], not the server's, which might repeat what it was sent.
-pub(super) fn judge(answer: &Answer, entries: usize) -> Result<Reply, SendError> {
-    let Some(reply) = answer.json::<Reply>() else {
-        return Err(unspoken(answer));
-    };
-    let code = reply.code;
-    let reason = || format!("code {code}: {}", meaning(code));
-    match code {
-        1..=4 | 7 | 10 | 11 | 14 | 16 | 17 | 21 | 22 => Err(SendError::Misconfigured(
-            anyhow::anyhow!("the collector answered {} with {}", answer.status, reason()),
-        )),
-        6 | 12 | 13 | 15 if answer.status == 400 => match reply.invalid_event_number {
-            Some(position) if position < entries => Err(SendError::RefusedEntry {
-                position,
-                reason: reason(),
-            }),
-            _ => Err(SendError::Refused {
-                status: 400,
-                reason: reason(),
-            }),
-        },
-        // 0; 24 and 25, which say that queues fill up while what was sent is accepted; and codes of later
-        // versions, whose status says what to do.
-        _ if answer.is_success() => Ok(reply),
-        _ if answer.status == 400 => Err(SendError::Refused {
-            status: 400,
-            reason: reason(),
-        }),
-        _ => Err(answer.decision()),
-    }
-}
-
-/// Something that is not a collector answered: a proxy, a load balancer, a login page. Its 200 is no
-/// acceptance and its 400 says nothing about the events.
-fn unspoken(answer: &Answer) -> SendError {
-    match answer.status {
-        200..=299 => SendError::Misconfigured(
-            answer
-                .error()
-                .context("the answer does not confirm anything: is this an HTTP Event Collector?"),
-        ),
-        _ => answer.decision(),
-    }
-}
-
-/// What a code of the collector means, and for some of them what to do.
-fn meaning(code: u16) -> &'static str {
-    const MEANINGS: [&str; 28] = [
-        "success",
-        "the token is disabled: enable it in Splunk",
-        "the token is missing",
-        "the authorization is invalid",
-        "the token is invalid",
-        "no data",
-        "invalid data format",
-        "incorrect index: allow it for the token, or change `index`",
-        "internal server error",
-        "the server is busy",
-        "a data channel is missing: the token has indexer acknowledgement switched on: switch it off, or `acknowledgement` on",
-        "invalid data channel",
-        "the event field is missing",
-        "the event field is blank",
-        "indexer acknowledgement is disabled: switch it on for the token, or `acknowledgement` off",
-        "an error in the indexed fields",
-        "authorization by query string is not enabled",
-        "healthy: this is the answer of the health address, not of the one for events",
-        "unhealthy, the queues are full",
-        "unhealthy, the acknowledgement service is not available",
-        "unhealthy, queues full and acknowledgement service not available",
-        "the token is invalid",
-        "the token is disabled",
-        "the server is shutting down",
-        "the queue approaches its capacity",
-        "the acknowledgement channel approaches its capacity",
-        "the queue is at capacity",
-        "the acknowledgement channel is at capacity",
-    ];
-    MEANINGS
-        .get(usize::from(code))
-        .copied()
-        .unwrap_or("a code that this version does not know")
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
-    use reqwest::header::HeaderMap;
-
     use super::*;
 
     fn settings(toml: &str) -> Settings {
@@ -699,124 +572,6 @@ mod tests {
         assert!(
             opened(&settings, None, ObjectKind::NetworkActivity).contains(r#""aws:cloudtrail""#)
         );
-    }
-
-    fn answer(status: u16, body: &str) -> Answer {
-        Answer {
-            status,
-            retry_after: None,
-            headers: HeaderMap::new(),
-            body: body.as_bytes().to_vec(),
-        }
-    }
-
-    /// What is done, in a word.
-    fn decision(status: u16, body: &str) -> String {
-        match judge(&answer(status, body), 10) {
-            Ok(_) => "accepted 0".into(),
-            Err(SendError::Throttled { .. }) => "throttled".into(),
-            Err(SendError::Unavailable(_)) => "unavailable".into(),
-            Err(SendError::TooLarge) => "too large".into(),
-            Err(SendError::Misconfigured(_)) => "misconfigured".into(),
-            Err(SendError::RefusedEntry { position, .. }) => format!("entry {position}"),
-            Err(SendError::Refused { .. }) => "refused".into(),
-        }
-    }
-
-    #[test]
-    fn every_code_of_the_collector_has_its_decision() {
-        let table: [(u16, u16, &str); 28] = [
-            (200, 0, "accepted 0"),
-            (403, 1, "misconfigured"),
-            (401, 2, "misconfigured"),
-            (401, 3, "misconfigured"),
-            (403, 4, "misconfigured"),
-            (400, 5, "refused"),
-            (400, 6, "refused"),
-            (400, 7, "misconfigured"),
-            (500, 8, "unavailable"),
-            (503, 9, "unavailable"),
-            (400, 10, "misconfigured"),
-            (400, 11, "misconfigured"),
-            (400, 12, "refused"),
-            (400, 13, "refused"),
-            (400, 14, "misconfigured"),
-            (400, 15, "refused"),
-            (400, 16, "misconfigured"),
-            (200, 17, "misconfigured"),
-            (503, 18, "unavailable"),
-            (503, 19, "unavailable"),
-            (503, 20, "unavailable"),
-            (400, 21, "misconfigured"),
-            (400, 22, "misconfigured"),
-            (503, 23, "unavailable"),
-            (200, 24, "accepted 0"),
-            (200, 25, "accepted 0"),
-            (429, 26, "throttled"),
-            (429, 27, "throttled"),
-        ];
-        for (status, code, expected) in table {
-            assert_eq!(
-                decision(status, &format!(r#"{{"text":"t","code":{code}}}"#)),
-                expected,
-                "code {code}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_numbered_event_is_the_one_at_fault() {
-        for code in [6, 12, 13, 15] {
-            let body = format!(r#"{{"text":"t","code":{code},"invalid-event-number":3}}"#);
-            assert_eq!(decision(400, &body), "entry 3");
-        }
-        assert_eq!(
-            decision(400, r#"{"text":"t","code":6,"invalid-event-number":10}"#),
-            "refused"
-        );
-    }
-
-    #[test]
-    fn unknown_codes_follow_their_status() {
-        for (status, expected) in [
-            (200, "accepted 0"),
-            (400, "refused"),
-            (403, "misconfigured"),
-            (429, "throttled"),
-            (503, "unavailable"),
-        ] {
-            assert_eq!(
-                decision(status, r#"{"text":"t","code":99}"#),
-                expected,
-                "{status}"
-            );
-        }
-    }
-
-    #[test]
-    fn pages_of_something_else_are_never_taken_for_an_acceptance_or_for_bad_data() {
-        for (status, expected) in [
-            (200, "misconfigured"),
-            (204, "misconfigured"),
-            (301, "misconfigured"),
-            (400, "misconfigured"),
-            (401, "misconfigured"),
-            (404, "misconfigured"),
-            (405, "misconfigured"),
-            (408, "unavailable"),
-            (413, "too large"),
-            (415, "misconfigured"),
-            (429, "throttled"),
-            (500, "unavailable"),
-            (502, "unavailable"),
-            (504, "unavailable"),
-        ] {
-            assert_eq!(
-                decision(status, "<html>\u{1b}[31mno</html>"),
-                expected,
-                "{status}"
-            );
-        }
     }
 
     #[test]

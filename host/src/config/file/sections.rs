@@ -112,7 +112,10 @@ impl SinkKind {
     pub fn in_the_clear(&self) -> bool {
         match self {
             #[cfg(feature = "splunk-hec")]
-            Self::SplunkHec(settings) => sink::http::in_the_clear(&settings.endpoint),
+            Self::SplunkHec(settings) => settings
+                .addresses()
+                .iter()
+                .any(|(_, address)| sink::http::in_the_clear(address)),
             #[cfg(feature = "datadog-logs")]
             Self::DatadogLogs(settings) => settings
                 .endpoint

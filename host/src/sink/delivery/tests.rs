@@ -695,6 +695,7 @@ fn a_part_of_a_rate_is_rounded_down_and_never_nothing() {
         burst: 30,
         events_per_second: Some(1_000),
         bytes_per_second: Some(1_000_000),
+        bytes_per_day: Some(5_000_000_000),
         ..Settings::default()
     };
     assert_eq!(whole.shared_by(1), whole);
@@ -703,6 +704,7 @@ fn a_part_of_a_rate_is_rounded_down_and_never_nothing() {
         burst: 7,
         events_per_second: Some(250),
         bytes_per_second: Some(250_000),
+        bytes_per_day: Some(1_250_000_000),
         ..Settings::default()
     };
     assert_eq!(whole.shared_by(4), of_four);
@@ -711,6 +713,7 @@ fn a_part_of_a_rate_is_rounded_down_and_never_nothing() {
     let unlimited = Settings::default().shared_by(4);
     assert_eq!(unlimited.events_per_second, None);
     assert_eq!(unlimited.bytes_per_second, None);
+    assert_eq!(unlimited.bytes_per_day, None);
 }
 
 #[test]
@@ -722,6 +725,7 @@ fn settings_name_key_range_and_value() {
         concurrency: 0,
         events_per_second: Some(0),
         bytes_per_second: Some(999),
+        bytes_per_day: Some(999_999),
         ..Settings::default()
     };
     wrong.validate("sinks.s.delivery", &mut problems);
@@ -729,5 +733,80 @@ fn settings_name_key_range_and_value() {
         problems.lines()[0],
         "sinks.s.delivery.concurrency must be between 1 and 64, got 0"
     );
-    assert_eq!(problems.lines().len(), 3);
+    assert_eq!(problems.lines().len(), 4);
+}
+
+/// Ten entries of five bytes a day.
+fn fifty_bytes_a_day() -> Settings {
+    Settings {
+        bytes_per_day: Some(50),
+        ..Settings::default()
+    }
+}
+
+const DAY_S: u64 = 24 * 60 * 60;
+
+#[tokio::test(start_paused = true)]
+async fn what_goes_beyond_a_day_is_pending_until_midnight() {
+    let world = World::with(&fifty_bytes_a_day(), |_| Ok(vec![]));
+    assert_eq!(
+        world.give(1, 0..8).await.outcome().await,
+        Outcome::Delivered
+    );
+    assert_eq!(world.give(2, 0..8).await.outcome().await, Outcome::Pending);
+    assert_eq!(world.give(3, 0..1).await.outcome().await, Outcome::Pending);
+    assert_eq!(world.delivery.held(), Some(Cause::SinkQuota));
+    assert!(
+        world
+            .pending()
+            .await
+            .iter()
+            .all(|letter| letter.cause == Cause::SinkQuota)
+    );
+    assert_eq!(world.requests(), 1);
+    // One day holds both, and it has begun within this time.
+    pass(DAY_S + 60).await;
+    assert_eq!(world.delivery.held(), None);
+    assert!(world.pending().await.is_empty());
+    let mut all = names(1, 0..8);
+    all.extend(names(2, 0..8));
+    all.extend(names(3, 0..1));
+    assert_eq!(world.accepted(), all);
+    assert_eq!((world.requests(), world.counted().holds), (3, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_sink_did_not_take_is_not_counted_for_the_day() {
+    let mut calls = 0;
+    let world = World::with(&fifty_bytes_a_day(), move |_| {
+        calls += 1;
+        if calls <= 5 {
+            unavailable()
+        } else {
+            Ok(vec![])
+        }
+    });
+    let outcome = world.give(1, 0..9).await.outcome().await;
+    assert_eq!(outcome, Outcome::Delivered);
+    assert_eq!(world.delivery.held(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_best_effort_sink_loses_the_rest_of_the_day_and_gets_the_next() {
+    let settings = Settings {
+        guarantee: Guarantee::BestEffort,
+        ..fifty_bytes_a_day()
+    };
+    let world = World::with(&settings, |_| Ok(vec![]));
+    for object in 1..4 {
+        world.give(object, 0..8).await;
+        pass(1).await;
+    }
+    assert_eq!(world.accepted(), names(1, 0..8));
+    pass(DAY_S + 60).await;
+    world.give(4, 0..8).await;
+    pass(1).await;
+    assert_eq!(world.accepted().len(), 16);
+    let counted = world.counted();
+    assert_eq!((counted.delivered, counted.holds), (16, 1));
 }
