@@ -172,6 +172,11 @@ impl Endpoint {
     /// Health first, then an empty request: the answer "no data" comes only after the token was
     /// accepted.
     pub(super) async fn check(&self) -> anyhow::Result<()> {
+        let checked = self.takes_the_token().await;
+        checked.with_context(|| format!("failed at {}", self.base))
+    }
+
+    async fn takes_the_token(&self) -> anyhow::Result<()> {
         self.health().await?;
         let request = self.post(&self.events).body("");
         let answer = match &self.acknowledgement {
@@ -189,7 +194,6 @@ impl Endpoint {
                 .error()
                 .context("this is not the answer of an HTTP Event Collector")),
         }
-        .with_context(|| format!("failed at {}", self.base))
     }
 
     /// Asks for an acknowledgement that nobody waits for, which a token without them is refused.
