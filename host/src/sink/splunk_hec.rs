@@ -223,15 +223,15 @@ impl Settings {
     }
 
     fn validate_endpoints(&self, at: &str, problems: &mut Problems) {
-        if self.endpoint.is_empty() != self.endpoints.is_empty() {
-            for (key, address) in self.addresses() {
-                self.network
-                    .check_endpoint(&format!("{at}.{key}"), address, problems);
-            }
-        } else {
+        if self.endpoint.is_empty() == self.endpoints.is_empty() {
             problems.push(format!(
                 "{at} must have exactly one of endpoint and endpoints"
             ));
+            return;
+        }
+        for (key, address) in self.addresses() {
+            self.network
+                .check_endpoint(&format!("{at}.{key}"), address, problems);
         }
         if self.endpoints.is_empty() {
             return;
