@@ -11,6 +11,7 @@ model says is looked at here: values of enumerations, patterns, maximums, which 
 and the lengths and numbers that only the members' documentation gives.
 """
 
+import functools
 import json
 import re
 import sys
@@ -36,6 +37,16 @@ TIME = re.compile(
 )
 # What Java, JavaScript, Python or Rust takes for white space: a text of these alone is empty to one of them.
 BLANK = re.compile(r"[\s\u0000-\u0020\u0085\u00a0\u1680\u180e\u2000-\u200b\u2028\u2029\u202f\u205f\u3000\ufeff]*")
+SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+@functools.cache
+def limits(documentation):
+    """What the documentation of a member says of length, items, and pairs with their names and values."""
+    text = re.sub("<[^>]+>", "", documentation)
+    length, items, pairs = (pattern.search(text) for pattern in (LENGTH, ITEMS, PAIRS))
+    length, items = (int(found[1]) if found else float("inf") for found in (length, items))
+    return length, items, [int(group) for group in pairs.groups()] if pairs else [float("inf")] * 3
 
 
 class Checker:
@@ -48,19 +59,18 @@ class Checker:
         self.problems.append((path, text))
 
     def value(self, value, shape, path):
-        """Only what the validator does not look at: a value of another type is its business."""
-        documentation = re.sub("<[^>]+>", "", shape.documentation)
+        """Only what the validator does not look at: that a value has another type is its business."""
         if shape.type_name == "structure" and isinstance(value, dict):
             self.structure(value, shape, path)
         elif shape.type_name == "map" and isinstance(value, dict):
-            self.map(value, shape, path, documentation)
+            self.map(value, shape, path)
         elif shape.type_name == "list" and isinstance(value, list):
-            limit = self.limit(ITEMS, documentation)
+            _, limit, _ = limits(shape.documentation)
             self.at_most(len(value), min(limit, shape.metadata.get("max", limit)), "items", path)
             for number, item in enumerate(value):
                 self.value(item, shape.member, f"{path}/{number}")
         elif shape.type_name == "string" and isinstance(value, str):
-            self.string(value, shape, path, documentation)
+            self.string(value, shape, path)
         elif shape.type_name in ("integer", "long", "float", "double") and isinstance(value, (int, float)):
             if isinstance(value, bool):
                 self.problem(path, "is a boolean and not a number")
@@ -78,9 +88,8 @@ class Checker:
                 if name not in (kind, "Other") and name in details.members:
                     self.problem(f"{path}/Details", f"{name} is not about a resource of type {kind}")
 
-    def map(self, value, shape, path, documentation):
-        found = PAIRS.search(documentation)
-        pairs, key, text = (int(number) for number in found.groups()) if found else (float("inf"),) * 3
+    def map(self, value, shape, path):
+        _, _, (pairs, key, text) = limits(shape.documentation)
         self.at_most(len(value), pairs, "pairs", path)
         for name, member in value.items():
             self.value(name, shape.key, f"{path}/{name[:200]}")
@@ -89,22 +98,18 @@ class Checker:
             if isinstance(member, str):
                 self.at_most(len(member), text, "characters", f"{path}/{name[:200]}")
 
-    def string(self, value, shape, path, documentation):
-        if any("\ud800" <= letter <= "\udfff" for letter in value):
+    def string(self, value, shape, path):
+        if SURROGATE.search(value):
             self.problem(path, "has a surrogate that is no character")
         if shape.enum and value not in shape.enum:
             self.problem(path, f"{value[:100]!r} is none of {', '.join(shape.enum)}")
         pattern = shape.metadata.get("pattern")
         if pattern and (not re.search(pattern, value) or BLANK.fullmatch(value)):
             self.problem(path, f"does not match {pattern}")
-        limit = self.limit(LENGTH, documentation)
+        limit, _, _ = limits(shape.documentation)
         self.at_most(len(value), min(limit, shape.metadata.get("max", limit)), "characters", path)
         if "Welcome.html#timestamps" in shape.documentation and not TIME.fullmatch(value):
             self.problem(path, f"{value[:100]!r} is no time")
-
-    def limit(self, pattern, documentation):
-        found = pattern.search(documentation)
-        return int(found[1]) if found else float("inf")
 
     def at_most(self, number, limit, of, path):
         if number > limit:
@@ -121,8 +126,8 @@ def documented(shape, seen):
         "list": lambda: [shape.member],
         "map": lambda: [shape.value],
     }.get(shape.type_name, list)()
-    text = [re.sub("<[^>]+>", "", member.documentation) for member in inner]
-    own = sum(any(pattern.search(one) for pattern in (LENGTH, ITEMS, PAIRS)) for one in text)
+    unlimited = limits("")
+    own = sum(limits(member.documentation) != unlimited for member in inner)
     return own + sum(documented(member, seen) for member in inner)
 
 

@@ -777,7 +777,11 @@ fn the_types_of_the_sdk_refuse_what_they_do_not_know() {
         ),
         ("/Sample", Some(json!("yes")), "invalid type: str"),
         ("/Confidence", Some(json!(true)), "is a boolean"),
-        ("/Confidence", Some(json!(101)), "more than 100"),
+        (
+            "/FindingProviderFields/Confidence",
+            Some(json!(101)),
+            "more than 100",
+        ),
         ("/Title", Some(json!("")), "does not match"),
         ("/Title", Some(json!("\u{feff}")), "does not match"),
         ("/Title", Some(long(257)), "257 characters"),
