@@ -14,6 +14,7 @@ use std::{
     collections::BTreeSet,
     io::{Seek as _, Write as _},
     process::{Command, Stdio},
+    thread,
 };
 
 use aws_config::{Region, SdkConfig};
@@ -214,13 +215,14 @@ async fn every_finding_is_taken_by_the_hub_and_is_what_the_sdk_would_send() {
         assert!(out.rules.contains(rule), "nothing is of {rule}");
     }
 
-    let mut problems = Vec::new();
-    for (document, about) in out.documents.iter().zip(&out.about) {
-        if let Some(problem) = SecurityHub::refusal(document) {
-            problems.push(format!("{about}: {problem}"));
-        }
-    }
-    let (good, lines) = model(&out.documents);
+    let (mut problems, (good, lines)) = thread::scope(|scope| {
+        let types = scope.spawn(|| model(&out.documents));
+        let documents = out.documents.iter().zip(&out.about);
+        let refused = documents.filter_map(|(document, about)| {
+            SecurityHub::refusal(document).map(|problem| format!("{about}: {problem}"))
+        });
+        (refused.collect::<Vec<_>>(), types.join().unwrap())
+    });
     for line in &lines {
         let number = line
             .split(' ')
