@@ -364,7 +364,8 @@ impl Forwarder {
             Err(error) => return ended(self.unopened(reference, &scope, error).await),
         };
         let object = Arc::new(open.object);
-        if !object.kind.has_events() {
+        let takes = |lane: &Lane| lane.selection.of_object(object.kind) != Taken::Nothing;
+        if !object.kind.has_events() && !self.lanes.iter().any(takes) {
             self.counters.notifications.add("digest-object", 1);
             return ended(Outcome::Delivered);
         }

@@ -126,6 +126,7 @@ pub(crate) struct Selection {
     events: bool,
     found: bool,
     insights: bool,
+    digests: bool,
     clauses: Option<Matcher>,
 }
 
@@ -138,13 +139,28 @@ impl Selection {
             events: takes(Accept::Events),
             found: takes(Accept::EventsWithFindings),
             insights: takes(Accept::Insights),
+            digests: takes(Accept::Digests),
             clauses: (!clauses.is_empty()).then(|| matcher(clauses, fields)),
         };
-        (selection.events || selection.found || selection.insights).then_some(selection)
+        let Self {
+            events,
+            found,
+            insights,
+            digests,
+            ..
+        } = selection;
+        (events || found || insights || digests).then_some(selection)
     }
 
     /// Of an object of this kind.
     pub(crate) fn of_object(&self, kind: ObjectKind) -> Taken {
+        if kind == ObjectKind::Digest {
+            return if self.digests {
+                Taken::Everything
+            } else {
+                Taken::Nothing
+            };
+        }
         if self.events || self.insights && kind == ObjectKind::Insight {
             Taken::Everything
         } else if self.found {
@@ -268,13 +284,13 @@ mod tests {
     }
 
     #[test]
-    fn insights_are_taken_beside_events_with_findings_or_alone() {
+    fn insights_are_taken_beside_events_with_findings_or_alone_and_digests_only_by_name() {
         let taken = |accept: &[Accept], kind| {
             let selection = Selection::of(accept, &Vec::new(), 0);
             selection.map(|selection| selection.of_object(kind))
         };
-        use Accept::{Events, EventsWithFindings, Findings, Insights};
-        use ObjectKind::{Insight, Log};
+        use Accept::{Digests, Events, EventsWithFindings, Findings, Insights};
+        use ObjectKind::{Digest, Insight, Log};
         for (accept, of_insight, of_log) in [
             (&[Events][..], Taken::Everything, Taken::Everything),
             (&[Insights], Taken::Everything, Taken::Nothing),
@@ -288,7 +304,10 @@ mod tests {
         ] {
             assert_eq!(taken(accept, Insight), Some(of_insight), "{accept:?}");
             assert_eq!(taken(accept, Log), Some(of_log), "{accept:?}");
+            assert_eq!(taken(accept, Digest), Some(Taken::Nothing), "{accept:?}");
         }
+        assert_eq!(taken(&[Events, Digests], Digest), Some(Taken::Everything));
+        assert_eq!(taken(&[Digests], Insight), Some(Taken::Nothing));
         assert_eq!(taken(&[Findings], Log), None);
     }
 

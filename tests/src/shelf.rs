@@ -1,5 +1,5 @@
 //! A source in memory: objects on a shelf, each announced by a message of its own, with faults to order. An
-//! object below `CloudTrail-Insight` has Insight events, any other is a log.
+//! object below `CloudTrail-Insight` has Insight events, one below `CloudTrail-Digest` is a digest, any other is a log.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -193,6 +193,8 @@ impl Source for Shelf {
 fn kind(key: &str) -> ObjectKind {
     if key.contains("/CloudTrail-Insight/") {
         ObjectKind::Insight
+    } else if key.contains("/CloudTrail-Digest/") {
+        ObjectKind::Digest
     } else {
         ObjectKind::Log
     }

@@ -12,13 +12,13 @@ use sluicegate_tests::{
 };
 
 const LOG: &str = "AWSLogs/123456789012/CloudTrail/eu-west-1/2026/11/22/a.json.gz";
+const DIGEST: &str = "AWSLogs/123456789012/CloudTrail-Digest/eu-west-1/2026/11/22/c.json.gz";
 const INSIGHT: &str = "AWSLogs/123456789012/CloudTrail-Insight/eu-west-1/2026/11/22/b.json.gz";
 
-fn sink(server: &Splunk) -> Arc<SplunkHec> {
+fn sink(server: &Splunk, accept: &[Accept]) -> Arc<SplunkHec> {
     let token = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(token.path(), server.token()).unwrap();
-    let settings =
-        json!({ "endpoint": server.url(), "token_file": token.path(), "request_timeout_ms": 2000 });
+    let settings = json!({ "endpoint": server.url(), "token_file": token.path(), "request_timeout_ms": 2000, "accept": accept });
     Arc::new(SplunkHec::new(&serde_json::from_value(settings).unwrap()).unwrap())
 }
 
@@ -46,16 +46,25 @@ fn objects(shelf: &Shelf) {
         "insightDetails": { "state": "Start", "eventSource": "iam.amazonaws.com", "eventName": "ListUsers" },
     });
     shelf.put(INSIGHT, gzip(json!({ "Records": [insight] }).to_string()));
+    let digest = json!({ "awsAccountId": "123456789012", "digestEndTime": "2026-11-22T11:00:00Z", "logFiles": [] });
+    shelf.put(DIGEST, gzip(digest.to_string()));
 }
 
-/// The events that came, by name, `insight` for those without.
+/// The events that came, by name; of those without, what they are.
 fn names(server: &Splunk) -> Vec<String> {
     assert_eq!(server.violations(), [""; 0]);
     let mut names: Vec<String> = server
         .received()
         .iter()
         .map(|event| serde_json::from_str::<Value>(&event.event).unwrap())
-        .map(|event| event["eventName"].as_str().unwrap_or("insight").to_owned())
+        .map(|event| {
+            let other = if event["logFiles"].is_array() {
+                "digest"
+            } else {
+                "insight"
+            };
+            event["eventName"].as_str().unwrap_or(other).to_owned()
+        })
         .collect();
     names.sort();
     names
@@ -63,7 +72,7 @@ fn names(server: &Splunk) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_sink_gets_exactly_what_it_takes() {
-    use Accept::{Events, EventsWithFindings, Insights};
+    use Accept::{Digests, Events, EventsWithFindings, Insights};
     let deletes = json!([[{ "path": "/eventName", "starts_with": ["Delete"] }]]);
     let trail = json!([[
         { "path": "/eventSource", "one_of": ["cloudtrail.amazonaws.com"] },
@@ -77,9 +86,10 @@ async fn each_sink_gets_exactly_what_it_takes() {
         "StopLogging",
         "insight",
     ];
-    let cases: [(&str, &[Accept], Value, &[&str]); 7] = [
+    let cases: [(&str, &[Accept], Value, &[&str]); 8] = [
         ("all", &[Events], json!([]), &everything),
         ("insights", &[Insights], json!([]), &["insight"]),
+        ("digests", &[Digests], json!([]), &["digest"]),
         (
             "deletes",
             &[Events],
@@ -118,12 +128,12 @@ async fn each_sink_gets_exactly_what_it_takes() {
     for (name, accept, clauses, _) in &cases {
         let server = Splunk::start().await;
         setup = setup
-            .sink(name, sink(&server), accept)
+            .sink(name, sink(&server, accept), accept)
             .matching(clauses.clone());
         servers.push(server);
     }
     let drained = setup.start().finish().await;
-    assert_eq!(shelf.settled(), (2, 0), "messages are deleted");
+    assert_eq!(shelf.settled(), (3, 0), "messages are deleted");
     for ((name, _, _, expected), server) in cases.iter().zip(&servers) {
         assert_eq!(&names(server), expected, "{name}");
         let counted = &drained.counted.sinks[*name];
@@ -135,6 +145,9 @@ async fn each_sink_gets_exactly_what_it_takes() {
         );
         assert_eq!(counted.in_hand(), 0, "{name}");
     }
+    let digest = &servers[cases.iter().position(|case| case.0 == "digests").unwrap()].received()[0];
+    assert_eq!(digest.sourcetype.as_deref(), Some("aws:cloudtrail:digest"));
+    assert_eq!(digest.time.as_deref(), Some("1795345200"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -144,7 +157,11 @@ async fn what_is_caught_up_is_what_matches() {
     let server = Splunk::start().await;
     server.fail_share(1.0, vec![Fault::Status(403)], 1);
     let host = Setup::new(Arc::clone(&shelf) as _, BUCKET)
-        .sink("deletes", sink(&server), &[Accept::Events])
+        .sink(
+            "deletes",
+            sink(&server, &[Accept::Events]),
+            &[Accept::Events],
+        )
         .matching(json!([[{ "path": "/eventName", "starts_with": ["Delete"] }]]))
         .start();
     objects(&shelf);
@@ -158,5 +175,5 @@ async fn what_is_caught_up_is_what_matches() {
     let counted = host.finish().await.counted;
     assert_eq!(names(&server), ["DeleteBucket", "DeleteTrail"]);
     assert_eq!(counted.sinks["deletes"].in_hand(), 0);
-    assert_eq!(shelf.settled(), (2, 0));
+    assert_eq!(shelf.settled(), (3, 0));
 }

@@ -60,6 +60,8 @@ pub enum Accept {
     EventsWithFindings,
     /// Insight events, which are among `Events` too: for a sink that does not take those.
     Insights,
+    /// Digests: the signed lists of log files, each as one event. Never among `Events`.
+    Digests,
 }
 
 impl Accept {
@@ -73,7 +75,7 @@ impl Accept {
     pub fn validate(list: &[Self], at: &str, problems: &mut crate::config::Problems) {
         if list.is_empty() {
             problems.push(format!(
-                "{at}.accept must name at least one of events, findings, events_with_findings, insights"
+                "{at}.accept must name at least one of events, findings, events_with_findings, insights, digests"
             ));
         }
         if list.contains(&Self::Events) && list.contains(&Self::EventsWithFindings) {
