@@ -38,6 +38,7 @@ TIME = re.compile(
 # What Java, JavaScript, Python or Rust takes for white space: a text of these alone is empty to one of them.
 BLANK = re.compile(r"[\s\u0000-\u0020\u0085\u00a0\u1680\u180e\u2000-\u200b\u2028\u2029\u202f\u205f\u3000\ufeff]*")
 SURROGATE = re.compile("[\ud800-\udfff]")
+compiled = functools.cache(re.compile)
 
 
 @functools.cache
@@ -104,11 +105,12 @@ class Checker:
         if shape.enum and value not in shape.enum:
             self.problem(path, f"{value[:100]!r} is none of {', '.join(shape.enum)}")
         pattern = shape.metadata.get("pattern")
-        if pattern and (not re.search(pattern, value) or BLANK.fullmatch(value)):
+        if pattern and (not compiled(pattern).search(value) or BLANK.fullmatch(value)):
             self.problem(path, f"does not match {pattern}")
-        limit, _, _ = limits(shape.documentation)
+        documentation = shape.documentation
+        limit, _, _ = limits(documentation)
         self.at_most(len(value), min(limit, shape.metadata.get("max", limit)), "characters", path)
-        if "Welcome.html#timestamps" in shape.documentation and not TIME.fullmatch(value):
+        if "Welcome.html#timestamps" in documentation and not TIME.fullmatch(value):
             self.problem(path, f"{value[:100]!r} is no time")
 
     def at_most(self, number, limit, of, path):

@@ -121,12 +121,17 @@ pub(super) async fn tables(out: &mut Outgoing, sink: &security_hub::SecurityHub)
     }
     for (configuration, events) in by_configuration {
         let mut worker = detect_cloudtrail(&serde_json::from_str(configuration).unwrap());
-        // One by one as well: of many that are folded the first gives the texts.
-        for (number, one) in sightings(&mut worker, &events).into_iter().enumerate() {
-            let about = format!("table {configuration} {number} of {}", one.rule);
-            out.fold(sink, vec![one], &about).await;
-        }
         let all = sightings(&mut worker, &events);
+        // Two of each rule by themselves as well: of many that are folded the first gives the texts.
+        let mut alone: BTreeMap<String, usize> = BTreeMap::new();
+        for one in &all {
+            let seen = alone.entry(one.rule.clone()).or_default();
+            *seen += 1;
+            if *seen <= 2 {
+                let about = format!("table {configuration} of {}", one.rule);
+                out.fold(sink, vec![one.clone()], &about).await;
+            }
+        }
         out.fold(sink, all, &format!("tables {configuration}"))
             .await;
     }
