@@ -109,6 +109,7 @@ async fn forward(folder: &Path) -> anyhow::Result<(Arc<Counter>, u64)> {
             name: "counter".into(),
             sink: Arc::clone(&counter) as Arc<dyn Sink>,
             accept: vec![Accept::Events],
+            clauses: Vec::new(),
             delivery: delivery::Settings {
                 requests_per_second: 1_000,
                 ..delivery::Settings::default()

@@ -181,6 +181,7 @@ pub async fn sinks(config: &Config) -> anyhow::Result<Vec<SinkPlan>> {
             name: name.clone(),
             sink,
             accept: section.kind.accept().to_vec(),
+            clauses: section.clauses.clone(),
             delivery: section.delivery.clone(),
             egress_guard: section.egress_guard,
         });

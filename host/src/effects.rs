@@ -293,6 +293,15 @@ impl<'a> EventView<'a> {
             .value(self.row, self.processed.readers.sinks[self.sink][position])
     }
 
+    /// The text of the same field before any mask; nothing where it is absent or null. It decides, and never
+    /// leaves.
+    pub(crate) fn original(&self, position: usize) -> Option<Cow<'a, [u8]>> {
+        let Processed { batch, columns, .. } = self.processed;
+        let column = self.processed.readers.sinks[self.sink][position];
+        let kind = columns.kind(self.row, column);
+        (!matches!(kind, Kind::Absent | Kind::Null)).then(|| columns.text(batch, self.row, column))
+    }
+
     /// The event's own bytes, with the masks in them.
     #[must_use]
     pub fn bytes(&self) -> Cow<'a, [u8]> {

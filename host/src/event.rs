@@ -115,7 +115,7 @@ pub enum ObjectKind {
     NetworkActivity,
     /// `…/CloudTrail-Aggregated/…`: five-minute summaries of data events.
     Aggregated,
-    /// `…/CloudTrail-Digest/…`: signed lists of log files; no events.
+    /// `…/CloudTrail-Digest/…`: signed lists of log files. For a sink that takes them the list is the event.
     Digest,
 }
 

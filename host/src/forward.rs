@@ -39,6 +39,7 @@ use crate::{
     pipeline::{OWN_PENDING, Settings, SinkPlan},
     plugin::ChainWorker,
     progress::Track,
+    selection::{Selection, Taken},
     sink::{
         Accept, Entry, Guarantee, Origin, Parcel, Sink, Unencodable,
         catch_up::{Replay, Replayed},
@@ -178,8 +179,7 @@ struct Lane {
     sink: Arc<dyn Sink>,
     /// Position among the sinks of the plugin chain.
     position: usize,
-    /// Only events in which something was found.
-    found_only: bool,
+    selection: Selection,
     delivery: Arc<Delivery>,
     counters: Arc<SinkCounters>,
 }
@@ -260,8 +260,7 @@ struct Shipment {
     end: u32,
     events: usize,
     bytes: usize,
-    dropped: usize,
-    /// The same by the filter that dropped them.
+    /// Events that were dropped, by the filter that dropped them.
     drops: BTreeMap<String, usize>,
     sightings: Vec<Sighting>,
     withheld: Vec<(u32, Withheld, [u8; 32])>,
@@ -275,6 +274,10 @@ struct Encoded {
     entries: Vec<Entry>,
     /// Events that this lane cannot be sent, and why.
     rejected: Vec<(u32, Cause, String)>,
+    /// Events that it would have got: of those that a filter dropped, how many, and of those that nobody
+    /// gets, their positions.
+    dropped: usize,
+    withheld: Vec<u32>,
 }
 
 impl Forwarder {
@@ -301,13 +304,13 @@ impl Forwarder {
             if plan.accept.contains(&Accept::Findings) {
                 finding_deliveries.push(Arc::clone(&delivery));
             }
-            let all = plan.accept.contains(&Accept::Events);
-            if all || plan.accept.contains(&Accept::EventsWithFindings) {
+            let fields = plan.sink.fields().len();
+            if let Some(selection) = Selection::of(&plan.accept, &plan.clauses, fields) {
                 lanes.push(Lane {
                     name: plan.name,
                     sink: plan.sink,
                     position,
-                    found_only: !all,
+                    selection,
                     delivery,
                     counters,
                 });
@@ -361,7 +364,8 @@ impl Forwarder {
             Err(error) => return ended(self.unopened(reference, &scope, error).await),
         };
         let object = Arc::new(open.object);
-        if !object.kind.has_events() {
+        let takes = |lane: &Lane| lane.selection.of_object(object.kind) != Taken::Nothing;
+        if !object.kind.has_events() && !self.lanes.iter().any(takes) {
             self.counters.notifications.add("digest-object", 1);
             return ended(Outcome::Delivered);
         }
@@ -699,9 +703,7 @@ impl Forwarder {
                 self.counters.plugin_drops.add(plugin, *count as u64);
             }
         }
-        let withheld = self
-            .withhold(object, &shipment.withheld, scope, shares)
-            .await;
+        let withheld = self.withhold(object, &shipment, scope, shares).await;
         if let Some(findings) = &mut shares.findings {
             let ack = findings.share(shipment.end);
             if !shipment.sightings.is_empty() {
@@ -715,9 +717,7 @@ impl Forwarder {
             };
             let ack = track.share(shipment.end);
             let lane = &self.lanes[encoded.lane];
-            if !lane.found_only {
-                lane.counters.dropped(shipment.dropped);
-            }
+            lane.counters.dropped(encoded.dropped);
             for (index, cause, reason) in encoded.rejected {
                 let entry = Entry {
                     start: 0,
@@ -746,12 +746,13 @@ impl Forwarder {
     async fn withhold(
         &self,
         object: &Object,
-        withheld: &[(u32, Withheld, [u8; 32])],
+        shipment: &Shipment,
         scope: &Scope,
         shares: &Shares,
     ) -> Outcome {
         let mut worst = Outcome::Delivered;
-        let (pending, dead): (Vec<_>, Vec<_>) = withheld
+        let (pending, dead): (Vec<_>, Vec<_>) = shipment
+            .withheld
             .iter()
             .partition(|(_, withheld, _)| withheld.pending);
         for (index, event, sha256) in dead {
@@ -779,15 +780,19 @@ impl Forwarder {
                     .await,
             );
         }
-        for number in shares.lanes.keys() {
-            let counters = &self.lanes[*number].counters;
+        let lanes = shipment.lanes.iter();
+        for encoded in lanes.filter(|encoded| shares.lanes.contains_key(&encoded.lane)) {
+            let counters = &self.lanes[encoded.lane].counters;
+            let withheld = &encoded.withheld;
+            let is_its = |(index, ..): &&&(u32, _, _)| withheld.binary_search(index).is_ok();
+            let pending = pending.iter().filter(is_its).count();
             counters.received(withheld.len(), scope.replay);
             let ended = |count, outcome| counters.ended(count, outcome, Withheld::CAUSE);
             if worst == Outcome::Failed {
                 ended(withheld.len(), Outcome::Failed);
             } else {
-                ended(pending.len(), Outcome::Pending);
-                ended(withheld.len() - pending.len(), Outcome::DeadLettered);
+                ended(pending, Outcome::Pending);
+                ended(withheld.len() - pending, Outcome::DeadLettered);
             }
         }
         worst
@@ -1035,9 +1040,6 @@ fn ship(
         end,
         events: processed.rows(),
         bytes: encoded.iter().map(|lane| lane.data.capacity()).sum(),
-        dropped: (0..processed.rows())
-            .filter(|row| processed.fate(*row) == Fate::Drop)
-            .count(),
         drops: std::mem::take(&mut processed.drops),
         sightings,
         withheld,
@@ -1051,19 +1053,43 @@ fn encode(number: usize, lane: &Lane, processed: &Processed, from: u32) -> Encod
         data: Vec::new(),
         entries: Vec::new(),
         rejected: Vec::new(),
+        dropped: 0,
+        withheld: Vec::new(),
     };
-    if !lane.found_only {
+    let selection = &lane.selection;
+    let taken = selection.of_object(processed.batch.object.kind);
+    if taken == Taken::Nothing {
+        return encoded;
+    }
+    if taken == Taken::Everything && selection.has_no_clause() {
         encoded
             .data
             .reserve(processed.batch.data.len() + processed.rows() * 256);
     }
+    let mut seen = Vec::new();
     for row in 0..processed.rows() {
         let view = processed.view(row, lane.position);
         if view.index() < from {
             continue;
         }
-        if processed.fate(row) != Fate::Forward || (lane.found_only && !view.has_findings()) {
+        let fate = processed.fate(row);
+        // Whether something was found in an event that is withheld, nobody may know.
+        if fate != Fate::Withhold && taken == Taken::Found && !view.has_findings() {
             continue;
+        }
+        if !selection.matches(&view, &mut seen) {
+            continue;
+        }
+        match fate {
+            Fate::Forward => {}
+            Fate::Drop => {
+                encoded.dropped += 1;
+                continue;
+            }
+            Fate::Withhold => {
+                encoded.withheld.push(view.index());
+                continue;
+            }
         }
         let start = encoded.data.len();
         match lane.sink.encode_event(&view, &mut encoded.data) {

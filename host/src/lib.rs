@@ -57,6 +57,7 @@ mod claims;
 mod forward;
 mod intake;
 mod progress;
+pub mod selection;
 
 pub mod guard;
 

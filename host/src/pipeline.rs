@@ -25,6 +25,7 @@ use crate::{
     ledger::Ledger,
     mask::Masker,
     plugin::{self, Component, Rollout},
+    selection::{self, Clauses},
     sink::{Accept, Sink, delivery},
     source::{
         Announcement, Message, Priority, Source,
@@ -113,6 +114,8 @@ pub struct SinkPlan {
     pub sink: Arc<dyn Sink>,
     /// What it takes.
     pub accept: Vec<Accept>,
+    /// Which of the events it takes reach it; all where there are none.
+    pub clauses: Clauses,
     /// How it is delivered to.
     pub delivery: delivery::Settings,
     /// What becomes of secrets that are found at the last look.
@@ -213,7 +216,11 @@ impl Pipeline {
     /// When two sinks have one name, a plugin names an unusable path, or threads cannot be started.
     pub fn new(plan: Plan) -> anyhow::Result<Arc<Self>> {
         let counters = Arc::new(Counters::default());
-        let fields = plan.sinks.iter().map(|sink| sink.sink.fields().to_vec());
+        let fields = plan.sinks.iter().map(|sink| {
+            let own = sink.sink.fields().iter().copied();
+            let of_clauses = selection::paths(&sink.clauses);
+            own.chain(of_clauses).map(ToOwned::to_owned).collect()
+        });
         let masker = Arc::new(plan.masker);
         let rollout = Rollout::new(
             plan.plugins,

@@ -36,6 +36,20 @@ pub fn cut(text: &str, max: usize) -> &str {
     end.map_or(text, |(end, _)| &text[..end])
 }
 
+/// Whether there is nothing to read in a text: white space, by whatever language's count, control
+/// characters, and what has no width.
+#[must_use]
+pub fn is_blank(text: &str) -> bool {
+    let hidden = |c: char| {
+        matches!(
+            c,
+            '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}'
+        )
+    };
+    text.chars()
+        .all(|c| c.is_whitespace() || c.is_control() || hidden(c))
+}
+
 /// Bytes as text, with U+FFFD for what is no UTF-8.
 #[must_use]
 pub fn lossy(bytes: Cow<'_, [u8]>) -> Cow<'_, str> {
@@ -47,7 +61,7 @@ pub fn lossy(bytes: Cow<'_, [u8]>) -> Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{cut, shown};
+    use super::{cut, is_blank, shown};
 
     #[test]
     fn a_text_is_cut_between_characters() {
@@ -55,6 +69,22 @@ mod tests {
         assert_eq!(cut("éaé", 3), "éaé");
         assert_eq!(cut("éaé", 9), "éaé");
         assert_eq!(cut("é", 0), "");
+    }
+
+    #[test]
+    fn what_nobody_can_read_is_blank() {
+        for text in [
+            "",
+            " ",
+            "\t\u{a0}\u{3000}",
+            "\u{feff}\u{200b}",
+            "\0\u{1f}\u{85}",
+        ] {
+            assert!(is_blank(text), "{text:?}");
+        }
+        for text in ["x", " é", "\u{feff}漢", "\u{fffd}"] {
+            assert!(!is_blank(text), "{text:?}");
+        }
     }
 
     #[test]

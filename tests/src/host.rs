@@ -201,9 +201,21 @@ impl Setup {
             name: name.into(),
             sink,
             accept: accept.to_vec(),
+            clauses: Vec::new(),
             delivery,
             egress_guard: guard::Mode::default(),
         });
+        self
+    }
+
+    /// Lets only events that match these clauses pass to the sink that was added last.
+    ///
+    /// # Panics
+    /// When there is none, or when these are no clauses.
+    #[must_use]
+    pub fn matching(mut self, clauses: serde_json::Value) -> Self {
+        let last = self.sinks.last_mut().expect("a sink");
+        last.clauses = serde_json::from_value(clauses).expect("clauses");
         self
     }
 

@@ -1,4 +1,5 @@
-//! A source in memory: objects on a shelf, each announced by a message of its own, with faults to order.
+//! A source in memory: objects on a shelf, each announced by a message of its own, with faults to order. An
+//! object below `CloudTrail-Insight` has Insight events, one below `CloudTrail-Digest` is a digest, any other is a log.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -178,7 +179,7 @@ impl Source for Shelf {
             None => pieces.push(Ok(body.clone())),
         }
         Ok(OpenObject {
-            object: Object::new(reference.clone(), "1".into(), ObjectKind::Log),
+            object: Object::new(reference.clone(), "1".into(), kind(&reference.key)),
             size: Some(body.len() as u64),
             body: Box::pin(stream::iter(pieces)),
         })
@@ -186,6 +187,16 @@ impl Source for Shelf {
 
     async fn check(&self) -> anyhow::Result<String> {
         Ok("a shelf in memory".into())
+    }
+}
+
+fn kind(key: &str) -> ObjectKind {
+    if key.contains("/CloudTrail-Insight/") {
+        ObjectKind::Insight
+    } else if key.contains("/CloudTrail-Digest/") {
+        ObjectKind::Digest
+    } else {
+        ObjectKind::Log
     }
 }
 

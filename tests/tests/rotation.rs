@@ -38,10 +38,7 @@ async fn all_collectors_take_turns() {
         Splunk::start().await,
         Splunk::start().await,
     ];
-    let sink = sink(
-        &servers.each_ref().map(|server| server.url()),
-        servers[0].token(),
-    );
+    let sink = sink(&servers.each_ref().map(Splunk::url), servers[0].token());
     for number in 0..9 {
         send(&sink, &json!({ "number": number }).to_string())
             .await
@@ -124,7 +121,7 @@ fn program(aws: &Aws, wired: &Wired, servers: &[Splunk]) -> Program {
     Program::new(|folder| {
         let token = folder.join("token");
         std::fs::write(&token, servers[0].token()).unwrap();
-        let addresses: Vec<String> = servers.iter().map(|server| server.url()).collect();
+        let addresses: Vec<String> = servers.iter().map(Splunk::url).collect();
         format!(
             "{}\n\
              [sinks.splunk]\ntype = \"splunk_hec\"\nendpoints = {addresses:?}\ntoken_file = \"{}\"\n\

@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::{
     finding::{EventFacts, Finding, Severity},
     normalize::remediation,
-    text::cut,
+    text::is_blank,
     timestamp::format_ms,
 };
 
@@ -156,23 +156,39 @@ fn label(severity: Severity) -> &'static str {
     }
 }
 
-/// The first that is more than white space, cut to so many characters.
+/// At most so many characters of a text; fewer where JSON would take more than four bytes for each, as
+/// control characters do. So what bounds the characters of a finding bounds its bytes.
+fn cut(text: &str, max: usize) -> &str {
+    let mut bytes = 0;
+    let beyond = text.char_indices().enumerate().find(|(count, (_, c))| {
+        bytes += json_bytes(*c);
+        *count == max || bytes > 4 * max
+    });
+    beyond.map_or(text, |(_, (end, _))| &text[..end])
+}
+
+/// Bytes of a character in a JSON string.
+fn json_bytes(c: char) -> usize {
+    match c {
+        '"' | '\\' | '\n' | '\r' | '\t' | '\u{8}' | '\u{c}' => 2,
+        '\0'..='\u{1f}' => 6,
+        c => c.len_utf8(),
+    }
+}
+
+/// The first that has something to read in it, cut to so many characters.
 fn first_filled<'a>(texts: &[&'a str], max: usize) -> &'a str {
     texts
         .iter()
         .map(|text| cut(text, max))
-        .find(|text| filled(text))
+        .find(|text| !is_blank(text))
         .unwrap_or("Finding")
-}
-
-fn filled(text: &str) -> bool {
-    !text.trim().is_empty()
 }
 
 /// Something that Security Hub takes as a string of at most so many characters. A longer one is left
 /// out, for the rest of an identifier would be another identifier.
 fn within(text: &str, max: usize) -> Option<&str> {
-    (filled(text) && text.chars().count() <= max).then_some(text)
+    (!is_blank(text) && text.chars().count() <= max).then_some(text)
 }
 
 const NAMESPACES: [&str; 5] = [
@@ -183,6 +199,9 @@ const NAMESPACES: [&str; 5] = [
     "Sensitive Data Identifications",
 ];
 
+/// Of one type; the longest of the taxonomy has some sixty.
+const TYPE_CHARACTERS: usize = 128;
+
 /// The attributes named `types`, as far as they are of Security Hub's taxonomy; several are separated
 /// by commas.
 fn types(attributes: &[(String, String)]) -> Vec<&str> {
@@ -192,7 +211,9 @@ fn types(attributes: &[(String, String)]) -> Vec<&str> {
         let parts: Vec<&str> = text.split('/').collect();
         let known = NAMESPACES.contains(&parts[0])
             && parts.len() <= 3
-            && parts.iter().all(|part| filled(part));
+            && parts.iter().all(|part| !is_blank(part))
+            && text.chars().count() <= TYPE_CHARACTERS
+            && !text.contains(char::is_control);
         if known && !types.contains(&text) && types.len() < 50 {
             types.push(text);
         }
@@ -203,9 +224,9 @@ fn types(attributes: &[(String, String)]) -> Vec<&str> {
     types
 }
 
-/// Characters of all names and values of attributes together, so that no finding nears the 240 KB that
-/// Security Hub takes.
-const ATTRIBUTE_CHARACTERS: usize = 24_000;
+/// Bytes in JSON of all names and values of attributes together, so that no finding has more than the
+/// 240 KB that Security Hub takes.
+const ATTRIBUTE_BYTES: usize = 64_000;
 
 fn product_fields(finding: &Finding) -> BTreeMap<String, String> {
     let facts = &finding.event;
@@ -234,18 +255,23 @@ fn product_fields(finding: &Finding) -> BTreeMap<String, String> {
     ];
     let mut fields: BTreeMap<String, String> = own
         .into_iter()
-        .filter(|(_, value)| filled(value))
-        .map(|(name, value)| (format!("sluicegate/{name}"), cut(value, 2048).to_owned()))
+        .map(|(name, value)| (name, cut(value, 2048)))
+        .filter(|(_, value)| !is_blank(value))
+        .map(|(name, value)| (format!("sluicegate/{name}"), value.to_owned()))
         .collect();
-    let mut characters = 0;
+    let mut bytes = 0;
     for (name, value) in &finding.attributes {
         let key = cut(&format!("sluicegate/attribute/{name}"), 128).to_owned();
         let value = cut(value, 2048);
-        characters += key.chars().count() + value.chars().count();
-        if fields.len() == 50 || characters > ATTRIBUTE_CHARACTERS {
+        bytes += key
+            .chars()
+            .chain(value.chars())
+            .map(json_bytes)
+            .sum::<usize>();
+        if fields.len() == 50 || bytes > ATTRIBUTE_BYTES {
             break;
         }
-        if filled(name) && filled(value) {
+        if !is_blank(name) && !is_blank(value) {
             fields.entry(key).or_insert_with(|| value.to_owned());
         }
     }
@@ -770,10 +796,11 @@ mod tests {
             finding.created_ms = times[2];
             finding.updated_ms = times[3];
             let asff = asff(&finding);
+            prop_assert!(serde_json::to_string(&asff).unwrap().len() <= 240_000);
             let mut found = Vec::new();
             strings(&asff, "", &mut found);
             for (path, text) in found {
-                prop_assert!(!text.trim().is_empty(), "{} is blank", path);
+                prop_assert!(!is_blank(&text), "{} is blank", path);
                 let max = match path.as_str() {
                     "/Title" => 256,
                     "/Description" => 1024,
@@ -790,7 +817,84 @@ mod tests {
             prop_assert!(fields.keys().all(|key| key.chars().count() <= 128));
             let resources = asff["Resources"].as_array().unwrap().len();
             prop_assert!((1..=32).contains(&resources));
-            prop_assert!(asff.to_string().len() <= 240_000);
+        }
+    }
+
+    #[test]
+    fn the_largest_finding_is_one_that_security_hub_takes() {
+        for one in ["\u{1}", "\"", "😀", "漢"] {
+            let text = format!("x{}", one.repeat(3_000));
+            let mut hostile = finding(EventFacts::default());
+            hostile.event.each_text(&mut |fact| fact.clone_from(&text));
+            hostile.event.resource_arn = format!("arn:aws:s3:::{}", one.repeat(490));
+            hostile.event.principal_arn = format!("arn:aws:iam::1:user/{}", one.repeat(490));
+            hostile.event.access_key_id = format!("x{}", one.repeat(127));
+            hostile.event.event_name = format!("x{}", one.repeat(127));
+            hostile.event.object_url.clone_from(&text);
+            hostile.title.clone_from(&text);
+            hostile.description.clone_from(&text);
+            hostile.rule.clone_from(&text);
+            hostile.entity = vec![text.clone(); 16];
+            hostile.event_ids = vec![text.clone(); 10];
+            let types = |n| ("types".to_owned(), format!("TTPs/{n}/{}", one.repeat(110)));
+            let others = |n| (format!("{n}{}", one.repeat(100)), text.clone());
+            hostile.attributes = (0..40).map(types).chain((0..40).map(others)).collect();
+            hostile
+                .attributes
+                .push(("remediation".into(), text.clone()));
+            let bytes = serde_json::to_string(&asff(&hostile)).unwrap().len();
+            assert!((100_000..=240_000).contains(&bytes), "{one:?}: {bytes}");
+        }
+    }
+
+    #[test]
+    fn what_is_blank_after_the_cut_is_left_out() {
+        let padded = format!("{}x", " ".repeat(3_000));
+        let mut finding = finding(EventFacts {
+            user_agent: padded.clone(),
+            error_code: "\u{feff}".into(),
+            ..EventFacts::default()
+        });
+        finding.title.clone_from(&padded);
+        finding.attributes = vec![
+            ("remediation".into(), padded.clone()),
+            ("tactic".into(), "Impact".into()),
+            ("more".into(), padded),
+        ];
+        let asff = asff(&finding);
+        assert_eq!(asff["Title"], "r");
+        let fields = asff["ProductFields"].as_object().unwrap();
+        for name in ["user-agent", "error-code", "attribute/more"] {
+            assert!(
+                !fields.contains_key(&format!("sluicegate/{name}")),
+                "{name}"
+            );
+        }
+        let advice = asff["Remediation"]["Recommendation"]["Text"].as_str();
+        assert!(advice.unwrap().starts_with("Stop the principal"));
+    }
+
+    #[test]
+    fn only_what_is_a_uri_is_linked_to() {
+        for (references, linked) in [
+            (
+                "https://example.com/größe https://example.com/b",
+                "https://example.com/b",
+            ),
+            (
+                "https://example.com:8443/a?b=c&d=%20/?#e",
+                "https://example.com:8443/a?b=c&d=%20/?#e",
+            ),
+            ("https://example.com", "https://example.com"),
+            (
+                "https:// https:///a https://a<b> https://a/\"b https://a:b/ https://a/%zz https://a/%2 https://a/#b#c http://a/",
+                "",
+            ),
+        ] {
+            let mut finding = finding(EventFacts::default());
+            finding.attributes = vec![("references".into(), references.into())];
+            let url = asff(&finding)["Remediation"]["Recommendation"]["Url"].take();
+            assert_eq!(url.as_str().unwrap_or_default(), linked, "{references}");
         }
     }
 
@@ -799,5 +903,8 @@ mod tests {
         assert_eq!(cut("größer", 4), "größ");
         assert_eq!(cut("größe", 5), "größe");
         assert_eq!(cut("", 0), "");
+        assert_eq!(cut("ab", 0), "");
+        assert_eq!(cut("😀😀", 1), "😀");
+        assert_eq!(cut("\u{1}\u{1}\u{1}", 2), "\u{1}");
     }
 }

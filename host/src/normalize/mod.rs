@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::Problems;
+use crate::{config::Problems, sink::Accept};
 
 #[cfg(feature = "security-hub")]
 pub mod asff;
@@ -27,7 +27,12 @@ pub enum Format {
 
 impl Format {
     /// Reports a setting that has no effect.
-    pub fn validate(self, raw_data: bool, at: &str, problems: &mut Problems) {
+    pub fn validate(self, raw_data: bool, accept: &[Accept], at: &str, problems: &mut Problems) {
+        if accept.contains(&Accept::Digests) && self != Self::Original {
+            problems.push(format!(
+                "{at}.accept must not name digests with a format of OCSF, which has no place for them"
+            ));
+        }
         if raw_data && self == Self::Original {
             problems.push(format!(
                 "{at}.raw_data needs a format of OCSF: the original format is the event itself"

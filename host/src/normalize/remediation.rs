@@ -1,6 +1,9 @@
 //! What the reader of a finding is advised to do first, and where to read on.
 
-use crate::{finding::Finding, text::cut};
+use crate::{
+    finding::Finding,
+    text::{cut, is_blank},
+};
 
 /// What Security Hub takes of an advice, in characters.
 const LONGEST: usize = 512;
@@ -77,7 +80,8 @@ const BY_TACTIC: [(&str, &str); 13] = [
 pub(super) fn text(finding: &Finding) -> Option<&str> {
     let own = finding
         .attribute("remediation")
-        .filter(|text| !text.trim().is_empty());
+        .map(|text| cut(text, LONGEST))
+        .filter(|text| !is_blank(text));
     own.or_else(|| {
         let named = ["tactic", "types"]
             .into_iter()
@@ -86,7 +90,6 @@ pub(super) fn text(finding: &Finding) -> Option<&str> {
             .flat_map(|text| text.split([',', '/']))
             .find_map(by_tactic)
     })
-    .map(|text| cut(text, LONGEST))
 }
 
 /// The page of the finding's technique at MITRE, or the first page that the plugin names (attribute
@@ -95,7 +98,7 @@ pub(super) fn url(finding: &Finding) -> Option<String> {
     let references = finding.attribute("references").unwrap_or_default();
     let first = references
         .split_ascii_whitespace()
-        .find(|url| url.starts_with("https://") && url.len() <= LONGEST);
+        .find(|url| url.len() <= LONGEST && is_uri(url));
     first.map(str::to_owned).or_else(|| {
         let technique = finding.attribute("technique")?.split(',').next()?.trim();
         let (main, sub) = technique.split_once('.').unwrap_or((technique, ""));
@@ -114,6 +117,29 @@ pub(super) fn url(finding: &Finding) -> Option<String> {
             format!("https://attack.mitre.org/techniques/{main}/{sub}")
         })
     })
+}
+
+/// Whether an address is a URI by the letter (RFC 3986), for Security Hub refuses a finding with another:
+/// one with a host's name, and no name or password of a user.
+fn is_uri(url: &str) -> bool {
+    let Some(rest) = url.strip_prefix("https://") else {
+        return false;
+    };
+    let (host, rest) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    let (name, port) = host.split_once(':').unwrap_or((host, ""));
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
+    let is_part = |c: char| c.is_ascii_alphanumeric() || "-._~!$&'()*+,;=:@/?#%".contains(c);
+    let mut escapes = rest.split('%').skip(1);
+    name.chars()
+        .next()
+        .is_some_and(|c| c.is_ascii_alphanumeric())
+        && name.chars().all(is_name)
+        && port.bytes().all(|byte| byte.is_ascii_digit())
+        && rest.chars().all(is_part)
+        && rest.matches('#').count() <= 1
+        && escapes.all(|text| {
+            text.len() >= 2 && text.bytes().take(2).all(|byte| byte.is_ascii_hexdigit())
+        })
 }
 
 /// Sigma writes tactics in lower case and with hyphens.

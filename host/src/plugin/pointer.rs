@@ -5,7 +5,7 @@ pub(super) const MAX_BYTES: usize = 8 << 10;
 
 /// Whether the text is a JSON Pointer of acceptable length: empty, or segments that each begin with `/`
 /// and in which `~` stands only in `~0` and `~1`.
-pub(super) fn is_pointer(path: &str) -> bool {
+pub(crate) fn is_pointer(path: &str) -> bool {
     let starts = path.is_empty() || path.starts_with('/');
     starts
         && path.len() <= MAX_BYTES

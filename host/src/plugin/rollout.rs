@@ -100,7 +100,7 @@ pub struct Rollout {
     slot: Arc<ChainSlot>,
     settings: Settings,
     /// The fields of each sink.
-    fields: Vec<Vec<&'static str>>,
+    fields: Vec<Vec<String>>,
     masker: Arc<Masker>,
     plugins: Mutex<Plugins>,
 }
@@ -131,7 +131,7 @@ impl Rollout {
     pub fn new(
         live: Vec<Component>,
         shadows: Vec<Component>,
-        fields: Vec<Vec<&'static str>>,
+        fields: Vec<Vec<String>>,
         masker: impl Into<Arc<Masker>>,
         settings: Settings,
     ) -> Result<Self, PathError> {
@@ -317,11 +317,15 @@ impl Rollout {
 impl Plugins {
     fn chain(
         &self,
-        fields: &[Vec<&'static str>],
+        fields: &[Vec<String>],
         masker: &Arc<Masker>,
     ) -> Result<PluginChain, PathError> {
         let running = self.trials.values().map(|running| &running.shadow);
         let shadows = self.shadows.iter().chain(running).cloned().collect();
+        let fields: Vec<Vec<&str>> = fields
+            .iter()
+            .map(|of_sink| of_sink.iter().map(String::as_str).collect())
+            .collect();
         let fields: Vec<&[&str]> = fields.iter().map(Vec::as_slice).collect();
         PluginChain::with_shadows(self.live.clone(), shadows, &fields, Arc::clone(masker))
     }

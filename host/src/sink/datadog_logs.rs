@@ -134,7 +134,13 @@ impl Settings {
             ));
         }
         Accept::validate(&self.accept, at, problems);
-        self.format.validate(self.raw_data, at, problems);
+        if self.accept.contains(&Accept::Digests) {
+            problems.push(format!(
+                "{at}.accept must not name digests: Datadog would read them as CloudTrail events"
+            ));
+        }
+        self.format
+            .validate(self.raw_data, &self.accept, at, problems);
         self.delivery.validate(&format!("{at}.delivery"), problems);
         self.network.validate(&format!("{at}.network"), problems);
         if self.service.trim().is_empty() {

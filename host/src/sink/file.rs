@@ -66,7 +66,8 @@ impl Settings {
             problems.push(format!("{at}.directory must not be empty"));
         }
         Accept::validate(&self.accept, at, problems);
-        self.format.validate(self.raw_data, at, problems);
+        self.format
+            .validate(self.raw_data, &self.accept, at, problems);
         self.delivery.validate(&format!("{at}.delivery"), problems);
         problems.range(
             &format!("{at}.max_file_bytes"),

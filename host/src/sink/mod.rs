@@ -58,6 +58,10 @@ pub enum Accept {
     Findings,
     /// Only the events in which a plugin found something.
     EventsWithFindings,
+    /// Insight events, which are among `Events` too: for a sink that does not take those.
+    Insights,
+    /// Digests: the signed lists of log files, each as one event. Never among `Events`.
+    Digests,
 }
 
 impl Accept {
@@ -71,12 +75,17 @@ impl Accept {
     pub fn validate(list: &[Self], at: &str, problems: &mut crate::config::Problems) {
         if list.is_empty() {
             problems.push(format!(
-                "{at}.accept must name at least one of events, findings, events_with_findings"
+                "{at}.accept must name at least one of events, findings, events_with_findings, insights, digests"
             ));
         }
         if list.contains(&Self::Events) && list.contains(&Self::EventsWithFindings) {
             problems.push(format!(
                 "{at}.accept must not name both events and events_with_findings"
+            ));
+        }
+        if list.contains(&Self::Events) && list.contains(&Self::Insights) {
+            problems.push(format!(
+                "{at}.accept must not name both events and insights: Insight events are among the events"
             ));
         }
     }

@@ -36,7 +36,11 @@ use crate::{
         Accept, Batch, Limits, Refused, SendError, Sink, Unencodable, delivery,
         http::{self, Compression, Network},
     },
+    timestamp,
 };
+
+/// What is read of a digest.
+const DIGEST_FIELDS: [&str; 1] = ["/digestEndTime"];
 
 /// Most addresses of one sink.
 const MOST_ENDPOINTS: usize = 64;
@@ -93,6 +97,9 @@ pub struct Settings {
     /// Sourcetype of Insight events. Default: `aws:cloudtrail:insight`.
     #[serde(default = "default_insight_sourcetype")]
     pub insight_sourcetype: String,
+    /// Sourcetype of digests, for a sink that takes them. Default: `aws:cloudtrail:digest`.
+    #[serde(default = "default_digest_sourcetype")]
+    pub digest_sourcetype: String,
     /// Sourcetype of five-minute summaries. Default: `aws:cloudtrail:aggregated`; under the name of
     /// single events they would be counted as such.
     #[serde(default = "default_aggregated_sourcetype")]
@@ -152,6 +159,10 @@ fn default_insight_sourcetype() -> String {
     "aws:cloudtrail:insight".to_owned()
 }
 
+fn default_digest_sourcetype() -> String {
+    "aws:cloudtrail:digest".to_owned()
+}
+
 fn default_aggregated_sourcetype() -> String {
     "aws:cloudtrail:aggregated".to_owned()
 }
@@ -182,7 +193,8 @@ impl Settings {
             ));
         }
         Accept::validate(&self.accept, at, problems);
-        self.format.validate(self.raw_data, at, problems);
+        self.format
+            .validate(self.raw_data, &self.accept, at, problems);
         if self.enrichment == Enrichment::Fields && self.format != Format::Original {
             problems.push(format!(
                 "{at}.enrichment = \"fields\" is for the original format: OCSF has places of its own"
@@ -193,6 +205,7 @@ impl Settings {
         let names = [
             ("sourcetype", Some(&self.sourcetype)),
             ("insight_sourcetype", Some(&self.insight_sourcetype)),
+            ("digest_sourcetype", Some(&self.digest_sourcetype)),
             ("aggregated_sourcetype", Some(&self.aggregated_sourcetype)),
             ("finding_sourcetype", Some(&self.finding_sourcetype)),
             ("ocsf_sourcetype", Some(&self.ocsf_sourcetype)),
@@ -223,15 +236,15 @@ impl Settings {
     }
 
     fn validate_endpoints(&self, at: &str, problems: &mut Problems) {
-        if self.endpoint.is_empty() != self.endpoints.is_empty() {
-            for (key, address) in self.addresses() {
-                self.network
-                    .check_endpoint(&format!("{at}.{key}"), address, problems);
-            }
-        } else {
+        if self.endpoint.is_empty() == self.endpoints.is_empty() {
             problems.push(format!(
                 "{at} must have exactly one of endpoint and endpoints"
             ));
+            return;
+        }
+        for (key, address) in self.addresses() {
+            self.network
+                .check_endpoint(&format!("{at}.{key}"), address, problems);
         }
         if self.endpoints.is_empty() {
             return;
@@ -333,6 +346,14 @@ impl SplunkHec {
 
 #[async_trait]
 impl Sink for SplunkHec {
+    fn fields(&self) -> &[&'static str] {
+        if self.envelope.has_digests {
+            &DIGEST_FIELDS
+        } else {
+            &[]
+        }
+    }
+
     fn limits(&self) -> Limits {
         Limits {
             max_entries: 10_000,
@@ -397,6 +418,9 @@ pub(crate) struct Envelope {
     sourcetype: String,
     insight: String,
     aggregated: String,
+    digest: String,
+    /// Whether [`DIGEST_FIELDS`] are declared.
+    has_digests: bool,
     finding: String,
     enrichment: Enrichment,
     /// With its sourcetype.
@@ -416,6 +440,8 @@ impl Envelope {
             sourcetype: json(&settings.sourcetype),
             insight: json(&settings.insight_sourcetype),
             aggregated: json(&settings.aggregated_sourcetype),
+            digest: json(&settings.digest_sourcetype),
+            has_digests: settings.accept.contains(&Accept::Digests),
             finding: json(&settings.finding_sourcetype),
             enrichment: settings.enrichment,
             ocsf: settings
@@ -437,7 +463,7 @@ impl Envelope {
             out.extend_from_slice(b",\"event\":");
             ocsf.event(event, out)?;
         } else {
-            self.open(event.time_ms(), &object.url, object.kind, out);
+            self.open(self.time_ms(event), &object.url, object.kind, out);
             match self.enrichment {
                 Enrichment::Event => event.write(b"", out),
                 Enrichment::Fields => {
@@ -451,12 +477,22 @@ impl Envelope {
         Ok(())
     }
 
+    /// A digest's time is the end of what it lists.
+    fn time_ms(&self, event: &EventView<'_>) -> Option<i64> {
+        if self.has_digests && event.object().kind == ObjectKind::Digest {
+            let end = event.field(0);
+            return timestamp::parse_ms(end.str()?.as_bytes());
+        }
+        event.time_ms()
+    }
+
     /// Everything up to the event itself.
     fn open(&self, time_ms: Option<i64>, source: &str, kind: ObjectKind, out: &mut Vec<u8>) {
         let sourcetype = match kind {
             ObjectKind::Insight => &self.insight,
             ObjectKind::Aggregated => &self.aggregated,
-            ObjectKind::Log | ObjectKind::NetworkActivity | ObjectKind::Digest => &self.sourcetype,
+            ObjectKind::Digest => &self.digest,
+            ObjectKind::Log | ObjectKind::NetworkActivity => &self.sourcetype,
         };
         self.head(time_ms, source, sourcetype, out);
         out.extend_from_slice(b",\"event\":");
@@ -565,6 +601,7 @@ mod tests {
             opened(&settings, None, ObjectKind::Insight),
             r#"{"host":"h","index":"a\"b","source":"s3://b/k","sourcetype":"i","event":"#
         );
+        assert!(opened(&settings, None, ObjectKind::Digest).contains(r#""aws:cloudtrail:digest""#));
         assert!(
             opened(&settings, None, ObjectKind::Aggregated)
                 .contains(r#""aws:cloudtrail:aggregated""#)

@@ -15,7 +15,7 @@ use crate::{
     config::Problems,
     deadletter::Cause,
     digest::{Sha256, sha256},
-    event::{EventBatch, Object, Span},
+    event::{EventBatch, Object, ObjectKind, Span},
     json::{self, Check, Outline, Skipper},
 };
 
@@ -145,9 +145,9 @@ impl Decoder {
     #[must_use]
     pub fn new(object: Arc<Object>, limits: Limits) -> Self {
         Self {
-            object,
             inflater: Inflater::new(limits),
-            splitter: Splitter::new(limits),
+            splitter: Splitter::new(limits, object.kind),
+            object,
             fault: None,
             ended: false,
         }
@@ -401,12 +401,20 @@ struct Splitter {
     /// come.
     retry_at: usize,
     last: bool,
+    /// The document is itself the one event, as a digest is.
+    is_event: bool,
     records_seen: bool,
     index: u32,
 }
 
 impl Splitter {
-    fn new(limits: Limits) -> Self {
+    fn new(limits: Limits, kind: ObjectKind) -> Self {
+        let is_event = !kind.has_events();
+        let start = if is_event {
+            Place::Element { first: false }
+        } else {
+            Place::Start
+        };
         Self {
             limits,
             data: Vec::new(),
@@ -414,12 +422,13 @@ impl Splitter {
             spans: Vec::new(),
             at: 0,
             passed: 0,
-            place: Place::Start,
+            place: start,
             skipper: Skipper::default(),
             bad: None,
             retry_at: 0,
             last: false,
-            records_seen: false,
+            is_event,
+            records_seen: is_event,
             index: 0,
         }
     }
@@ -491,6 +500,10 @@ impl Splitter {
                 }
                 Place::Element { first } => self.element(first),
                 Place::BadElement(cause) => self.bad_element(cause),
+                Place::AfterElement if self.is_event => {
+                    self.place = Place::End;
+                    Ok(())
+                }
                 Place::AfterElement => {
                     self.separator(b']', Place::Element { first: false }, Place::AfterMember)
                 }
@@ -744,7 +757,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::event::{ObjectKind, ObjectRef};
+    use crate::event::ObjectRef;
 
     fn gzip(text: &[u8]) -> Vec<u8> {
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());

@@ -101,6 +101,14 @@ impl SecurityHub {
         self.server.expired.store(true, Ordering::SeqCst);
     }
 
+    /// Why the hub would refuse a finding that stands like this in a request, with its size and its
+    /// product; nothing where it would take it.
+    #[must_use]
+    pub fn refusal(finding: &str) -> Option<String> {
+        let parsed = serde_json::from_str(finding).unwrap_or_default();
+        problem_of(&parsed, finding).map(|(code, message)| format!("{code}: {message}"))
+    }
+
     /// The findings that the hub has, by `Id`, each in its newest state.
     #[must_use]
     pub fn findings(&self) -> HashMap<String, Value> {
@@ -244,7 +252,9 @@ impl Hub {
                 Fault::FailedFinding(at, code) if *at == position => {
                     Some((*code, "refused on command".to_owned()))
                 }
-                _ => self.problem_of(&finding, text.get()),
+                _ => problem_of(&finding, text.get()).inspect(|(code, message)| {
+                    self.shared.violation(format!("{code}: {message}"));
+                }),
             };
             match problem {
                 Some((code, message)) => failed.push(serde_json::json!({
@@ -261,27 +271,6 @@ impl Hub {
                 "FailedFindings": failed,
             }),
         )
-    }
-
-    fn problem_of(&self, finding: &Value, text: &str) -> Option<(&'static str, String)> {
-        let problem = if text.len() > MAX_FINDING_BYTES {
-            Some(("InvalidInput", format!("a finding of {} bytes", text.len())))
-        } else if finding["AwsAccountId"] != ACCOUNT
-            || finding["ProductArn"] != rules::product_arn(REGION, ACCOUNT)
-        {
-            Some((
-                "InvalidAccess",
-                "the account or the product is not the caller's".to_owned(),
-            ))
-        } else {
-            rules::check(finding)
-                .err()
-                .map(|problem| ("InvalidInput", problem))
-        };
-        if let Some((code, message)) = &problem {
-            self.shared.violation(format!("{code}: {message}"));
-        }
-        problem
     }
 
     /// Takes what is newer; ignores the rest, and counts it a success.
@@ -315,6 +304,23 @@ impl Hub {
         }
         bucket.0 -= 1.0;
         true
+    }
+}
+
+fn problem_of(finding: &Value, text: &str) -> Option<(&'static str, String)> {
+    if text.len() > MAX_FINDING_BYTES {
+        Some(("InvalidInput", format!("a finding of {} bytes", text.len())))
+    } else if finding["AwsAccountId"] != ACCOUNT
+        || finding["ProductArn"] != rules::product_arn(REGION, ACCOUNT)
+    {
+        Some((
+            "InvalidAccess",
+            "the account or the product is not the caller's".to_owned(),
+        ))
+    } else {
+        rules::check(finding)
+            .err()
+            .map(|problem| ("InvalidInput", problem))
     }
 }
 

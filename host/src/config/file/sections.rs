@@ -12,7 +12,7 @@ use super::{
     load::{self, Sections},
     strict::Node,
 };
-use crate::{findings, guard, lookup, mask, pipeline, plugin, sink, source};
+use crate::{findings, guard, lookup, mask, pipeline, plugin, selection, sink, source};
 
 /// A whole configuration whose values have all been checked.
 #[derive(Clone, Debug)]
@@ -65,6 +65,8 @@ pub struct Sink {
     pub delivery: sink::delivery::Settings,
     /// `egress_guard`: what becomes of secrets that are found at the last look. Default `mask`.
     pub egress_guard: guard::Mode,
+    /// `match`: which of the events that the sink accepts reach it. Default: all.
+    pub clauses: selection::Clauses,
 }
 
 /// The keys that sinks of all kinds have, besides tables.
@@ -72,6 +74,8 @@ pub struct Sink {
 #[serde(default, deny_unknown_fields)]
 struct Common {
     egress_guard: guard::Mode,
+    #[serde(rename = "match")]
+    clauses: selection::Clauses,
 }
 
 /// The kind of a sink, by its key `type`.
@@ -373,10 +377,13 @@ fn sink_of(sections: &mut Sections, at: &str, mut node: Node) -> Option<Sink> {
         delivery,
         sink::delivery::Settings::validate,
     );
-    let common = node
-        .remove("egress_guard")
-        .map(|mode| Node::Table(BTreeMap::from([("egress_guard".to_owned(), mode)])));
-    let common = sections.read(at, common.unwrap_or_default(), |_: &Common, _, _| {});
+    let common = ["egress_guard", "match"]
+        .into_iter()
+        .filter_map(|key| Some((key.to_owned(), node.remove(key)?)))
+        .collect();
+    let common = sections.read(at, Node::Table(common), |common: &Common, at, problems| {
+        selection::validate(&common.clauses, &format!("{at}.match"), problems);
+    });
     let kind = match kind? {
         #[cfg(feature = "splunk-hec")]
         "splunk_hec" => sections
@@ -396,10 +403,17 @@ fn sink_of(sections: &mut Sections, at: &str, mut node: Node) -> Option<Sink> {
             .map(SinkKind::File),
         _ => None,
     };
+    let (kind, common) = (kind?, common?);
+    if !common.clauses.is_empty() && kind.accept() == [sink::Accept::Findings] {
+        sections.problems.push(format!(
+            "{at}.match is for events, and the sink accepts findings only"
+        ));
+    }
     Some(Sink {
-        kind: kind?,
+        kind,
         delivery: delivery?,
-        egress_guard: common?.egress_guard,
+        egress_guard: common.egress_guard,
+        clauses: common.clauses,
     })
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+use regex::Regex;
 use serde_json::Value;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
@@ -105,6 +106,9 @@ static LENGTHS: LazyLock<Vec<(&str, usize)>> = LazyLock::new(|| {
         ("/Title", 256),
         ("/Description", 1024),
         ("/ProductFields/*", 2048),
+        ("/ProductName", 128),
+        ("/CompanyName", 128),
+        ("/Region", 16),
         ("/FindingProviderFields/Severity/Original", 64),
         ("/Resources/Type", 256),
         ("/Resources/Id", 512),
@@ -117,6 +121,22 @@ static LENGTHS: LazyLock<Vec<(&str, usize)>> = LazyLock::new(|| {
         ("/Action/AwsApiCallAction/DomainDetails/Domain", 128),
     ]
 });
+
+/// The format `uri` of JSON Schema, as far as addresses of pages go.
+static URI: LazyLock<Regex> = LazyLock::new(|| {
+    let part = "(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})";
+    let more = format!("(?:{part}|[?])");
+    Regex::new(&format!(
+        "^https?://[A-Za-z0-9][A-Za-z0-9.-]*(?::[0-9]*)?(?:/{part}*)?(?:[?]{more}*)?(?:#{more}*)?$"
+    ))
+    .expect("this is an expression")
+});
+
+/// What none of JavaScript, Java, Python and Rust takes for something to read.
+fn is_blank(text: &str) -> bool {
+    text.chars()
+        .all(|c| c.is_whitespace() || c <= ' ' || ['\u{180e}', '\u{200b}', '\u{feff}'].contains(&c))
+}
 
 type Checked = Result<(), String>;
 
@@ -155,6 +175,17 @@ pub(super) fn check(finding: &Value) -> Checked {
     )?;
     provider_fields(&finding["FindingProviderFields"])?;
     product_fields(finding)?;
+    for name in ["Malware", "ThreatIntelIndicators"] {
+        let list = finding
+            .get(name)
+            .map(|list| list.as_array().map_or(0, Vec::len));
+        is(list.is_none_or(|count| (1..=5).contains(&count)), name)?;
+    }
+    let url = finding.pointer("/Remediation/Recommendation/Url");
+    is(
+        url.is_none_or(|url| URI.is_match(url.as_str().unwrap_or_default())),
+        "Remediation.Recommendation.Url",
+    )?;
     resources(&finding["Resources"])?;
     finding.get("Action").map_or(Ok(()), action)
 }
@@ -172,7 +203,7 @@ fn strings(value: &Value, path: &str) -> Checked {
     match value {
         Value::Null => Err(format!("{path} is null")),
         Value::String(text) => {
-            is(!text.trim().is_empty(), &format!("{path}: an empty string"))?;
+            is(!is_blank(text), &format!("{path}: an empty string"))?;
             let longest = LENGTHS
                 .iter()
                 .find(|(pattern, _)| matches(pattern, path))
@@ -197,7 +228,7 @@ fn matches(pattern: &str, path: &str) -> bool {
             .is_some_and(|start| path.starts_with(start))
 }
 
-/// RFC 3339 with at most nine digits of a second.
+/// RFC 3339 with at most nine digits of a second, and no further from UTC than eighteen hours.
 fn is_time(value: &Value) -> bool {
     let Some(text) = value.as_str() else {
         return false;
@@ -205,7 +236,9 @@ fn is_time(value: &Value) -> bool {
     let digits = text.split_once('.').map_or(0, |(_, rest)| {
         rest.bytes().take_while(u8::is_ascii_digit).count()
     });
-    digits <= 9 && OffsetDateTime::parse(text, &Rfc3339).is_ok()
+    digits <= 9
+        && OffsetDateTime::parse(text, &Rfc3339)
+            .is_ok_and(|time| time.offset().whole_seconds().abs() <= 18 * 3600)
 }
 
 fn provider_fields(fields: &Value) -> Checked {
@@ -222,7 +255,7 @@ fn provider_fields(fields: &Value) -> Checked {
         let parts: Vec<&str> = kind.as_str().unwrap_or_default().split('/').collect();
         let good = NAMESPACES.contains(&parts[0])
             && parts.len() <= 3
-            && parts.iter().all(|part| !part.trim().is_empty());
+            && parts.iter().all(|part| !is_blank(part));
         is(good, "a type")
     })
 }
