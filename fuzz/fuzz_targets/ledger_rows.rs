@@ -179,7 +179,7 @@ fn cell(bytes: &[u8], sound: impl FnOnce() -> Value) -> ToSqlOutput<'_> {
         Some((b'r', text)) => number(text).map_or(Value::Null, Value::Real),
         _ => Value::Null,
     };
-    value.into()
+    ToSqlOutput::Owned(value)
 }
 
 /// Two events of one finding.
