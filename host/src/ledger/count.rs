@@ -36,7 +36,8 @@ pub(super) fn begin(id: &str, first: &Sighting, now_ms: i64) -> Finding {
 
 /// Counts one more event.
 pub(super) fn add(finding: &mut Finding, sighting: &Sighting) {
-    finding.count += 1;
+    // Whatever count was read: a damaged one must not end the program.
+    finding.count = finding.count.saturating_add(1);
     finding.severity = finding.severity.max(sighting.severity);
     finding.first_ms = finding.first_ms.min(sighting.event.time_ms);
     finding.last_ms = finding.last_ms.max(sighting.event.time_ms);

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 
@@ -306,8 +306,9 @@ impl Ledger for Sqlite {
                  AND coalesce(announced_ms, seen_ms) < ?1 ORDER BY coalesce(announced_ms, seen_ms), id LIMIT ?2",
             )?;
             let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-            let rows = query.query_map(params![before_ms, limit], |row| row.get(0))?;
-            Ok(rows.collect::<Result<_, _>>()?)
+            // A damaged row is nobody's finding, and must not hold up those of others.
+            let rows = query.query_map(params![before_ms, limit], |row| Ok(row.get(0).ok()))?;
+            Ok(rows.filter_map(Result::transpose).collect::<Result<_, _>>()?)
         })
         .await
     }
@@ -332,6 +333,11 @@ impl Ledger for Sqlite {
     }
 }
 
+/// The count by itself, as far as the file has numbers.
+fn stored_count(finding: &Finding) -> i64 {
+    i64::try_from(finding.count).unwrap_or(i64::MAX)
+}
+
 /// A finding with its place in the file.
 struct Row {
     number: i64,
@@ -343,35 +349,49 @@ struct Row {
 impl Row {
     fn load(tx: &Transaction<'_>, id: &str) -> anyhow::Result<Option<Self>> {
         let mut query = tx.prepare_cached(
-            "SELECT number, finding, announced_ms IS NOT NULL FROM findings WHERE id = ?1",
+            "SELECT number, finding, count, seen_ms, announced_ms, announced_count FROM findings WHERE id = ?1",
         )?;
-        let found: Option<(i64, String, bool)> = query
-            .query_row([id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        let found: Option<(i64, anyhow::Result<Self>)> = query
+            .query_row([id], |row| Ok((row.get(0)?, Self::read(row, id))))
             .optional()?;
-        let Some((number, finding, announced)) = found else {
+        let Some((number, row)) = found else {
             return Ok(None);
         };
-        let finding = match serde_json::from_str(&finding) {
-            Ok(finding) => finding,
+        match row {
+            Ok(row) => Ok(Some(row)),
             Err(error) => {
                 tracing::error!(
                     finding = id,
-                    error = error.to_string(),
+                    error = format!("{error:#}"),
                     "a finding in the ledger is damaged; it is counted anew"
                 );
                 tx.prepare_cached("DELETE FROM finding_events WHERE finding = ?1")?
                     .execute([number])?;
                 tx.prepare_cached("DELETE FROM findings WHERE number = ?1")?
                     .execute([number])?;
-                return Ok(None);
+                Ok(None)
             }
-        };
-        Ok(Some(Self {
-            number,
+        }
+    }
+
+    /// Reads a row, and fails where it cannot be what was written: a sink would be told of another finding,
+    /// or of none any more.
+    fn read(row: &rusqlite::Row<'_>, id: &str) -> anyhow::Result<Self> {
+        let text: String = row.get(1)?;
+        let finding: Finding = serde_json::from_str(&text)?;
+        let (count, announced_count): (i64, i64) = (row.get(2)?, row.get(5)?);
+        let (_, announced_ms): (i64, Option<i64>) = (row.get(3)?, row.get(4)?);
+        ensure!(finding.id == id, "it is finding {}", finding.id);
+        ensure!(
+            (0..=count).contains(&announced_count) && stored_count(&finding) == count,
+            "its counts disagree"
+        );
+        Ok(Self {
+            number: row.get(0)?,
             finding,
-            announced,
+            announced: announced_ms.is_some(),
             changed: false,
-        }))
+        })
     }
 
     fn load_or_new(
@@ -413,7 +433,7 @@ impl Row {
         if self.changed {
             let finding =
                 serde_json::to_string(&self.finding).context("failed to encode a finding")?;
-            let count = i64::try_from(self.finding.count).unwrap_or(i64::MAX);
+            let count = stored_count(&self.finding);
             tx.prepare_cached(
                 "UPDATE findings SET finding = ?2, count = ?3, seen_ms = max(seen_ms, ?4) WHERE number = ?1",
             )?

@@ -11,7 +11,7 @@ use reqwest::{
     Url,
     header::{CONTENT_TYPE, HeaderValue},
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::IgnoredAny};
 
 use crate::{
     clock::now_ms,
@@ -289,20 +289,33 @@ struct Validity {
     valid: bool,
 }
 
+/// What the intake says of logs that it took: nothing, or an object without errors in it.
+#[derive(Deserialize)]
+struct Taken {
+    #[serde(default)]
+    errors: Option<IgnoredAny>,
+}
+
+fn confirms(answer: &Answer) -> bool {
+    answer.body.trim_ascii().is_empty()
+        || answer
+            .json::<Taken>()
+            .is_some_and(|taken| taken.errors.is_none())
+}
+
 /// The retry decision for an answer.
 pub(super) fn judge(answer: &Answer) -> Result<Vec<Refused>, SendError> {
     match answer.status {
+        200..=299 if confirms(answer) => Ok(Vec::new()),
         // A proxy's login page comes with a 200 too.
-        200..=299 if answer.body.trim_ascii_start().first() == Some(&b'<') => {
-            Err(SendError::Misconfigured(
-                answer
-                    .error()
-                    .context("the answer is a page: is this Datadog's intake?"),
-            ))
+        200..=299 => {
+            let error = answer
+                .error()
+                .context("the answer does not confirm anything: is this Datadog's intake?");
+            Err(SendError::Misconfigured(error))
         }
-        200..=299 => Ok(Vec::new()),
         // Datadog explains itself in JSON; a 400 without is a proxy's, and says nothing of the logs.
-        400 if answer.json::<serde::de::IgnoredAny>().is_some() => Err(SendError::Refused {
+        400 if answer.json::<IgnoredAny>().is_some() => Err(SendError::Refused {
             status: 400,
             reason: "the intake found the logs malformed".to_owned(),
         }),
@@ -812,7 +825,16 @@ mod tests {
 
     #[test]
     fn a_page_is_neither_an_acceptance_nor_a_verdict_on_the_logs() {
-        assert_eq!(decision(200, "\n<html>"), "misconfigured");
+        for page in [
+            "\n<html>",
+            "\u{feff}<html>",
+            "log in",
+            "[]",
+            r#"{"errors":["x"]}"#,
+        ] {
+            assert_eq!(decision(200, page), "misconfigured", "{page}");
+        }
+        assert_eq!(decision(400, "[]"), "misconfigured");
         assert_eq!(decision(400, "<html>"), "misconfigured");
         assert_eq!(decision(202, ""), "accepted");
     }

@@ -32,7 +32,7 @@ pub(crate) const REQUEST_TIMEOUT_MS: u64 = 60_000;
 const ANSWER_BYTES: usize = 1024 * 1024;
 
 /// A longer wait than this is no wish to slow down but a mistake, or an attack.
-const LONGEST_WAIT: Duration = Duration::from_hours(1);
+pub(super) const LONGEST_WAIT: Duration = Duration::from_hours(1);
 
 /// What a server answered.
 #[derive(Clone, Debug)]
@@ -54,9 +54,11 @@ impl Answer {
         shown(String::from_utf8_lossy(&self.body).trim())
     }
 
-    /// The body as JSON of this shape; nothing where it is a proxy's page, or cut.
+    /// The body as a JSON object of this shape; nothing where it is a proxy's page, or cut. A list is no
+    /// such object, though it would be read as one whose members have no names.
     pub(crate) fn json<'a, T: Deserialize<'a>>(&'a self) -> Option<T> {
-        serde_json::from_slice(&self.body).ok()
+        let is_object = self.body.trim_ascii_start().first() == Some(&b'{');
+        is_object.then(|| serde_json::from_slice(&self.body).ok())?
     }
 
     /// The decision for a status about which the service's own words say nothing more. What is not
@@ -112,7 +114,7 @@ async fn read_answer(request: RequestBuilder) -> Result<Answer, reqwest::Error> 
 }
 
 /// `Retry-After` as whole seconds or as a date; nothing where it is neither.
-fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+pub(super) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     let wait = if value.bytes().all(|byte| byte.is_ascii_digit()) {
         Duration::from_secs(value.parse().ok()?)

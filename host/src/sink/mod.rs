@@ -2,12 +2,12 @@
 //! holds and acknowledgement belong to [`delivery`].
 
 #[cfg(all(
-    test,
+    any(test, fuzzing),
     feature = "splunk-hec",
     feature = "datadog-logs",
     feature = "security-hub"
 ))]
-mod answers;
+pub mod answers;
 pub mod batch;
 mod best_effort;
 pub mod catch_up;

@@ -236,6 +236,8 @@ const EXPIRED: [&str; 3] = [
 struct Imported {
     failed_count: u64,
     #[serde(default)]
+    success_count: Option<u64>,
+    #[serde(default)]
     failed_findings: Vec<FailedFinding>,
 }
 
@@ -273,9 +275,6 @@ fn imported(answer: &Answer, batch: &Batch) -> Result<Vec<Refused>, SendError> {
             .context("the answer does not confirm anything: is this Security Hub?");
         return Err(SendError::Misconfigured(error));
     };
-    if imported.failed_count == 0 && imported.failed_findings.is_empty() {
-        return Ok(Vec::new());
-    }
     if let Some(denied) = imported
         .failed_findings
         .iter()
@@ -310,8 +309,10 @@ fn imported(answer: &Answer, batch: &Batch) -> Result<Vec<Refused>, SendError> {
     }
     refused.sort_by_key(|refused| refused.position);
     refused.dedup_by_key(|refused| refused.position);
-    // A finding that is named twice is one.
-    if (refused.len() as u64) < imported.failed_count {
+    // A finding that is named twice is one; and what is neither refused nor imported has failed too.
+    let missing = |imported| (ids.len() as u64).saturating_sub(refused.len() as u64) > imported;
+    if (refused.len() as u64) < imported.failed_count || imported.success_count.is_some_and(missing)
+    {
         return Err(unplaced());
     }
     Ok(refused)
@@ -449,19 +450,19 @@ mod tests {
         }
     }
 
-    fn failures(failed: &[(&str, &str)]) -> Answer {
+    fn failures(failed: &[(&str, &str)], imported: usize) -> Answer {
         let list: Vec<_> = failed
             .iter()
             .map(|(id, code)| serde_json::json!({"Id": id, "ErrorCode": code, "ErrorMessage": "m"}))
             .collect();
-        let body = serde_json::json!({"FailedCount": failed.len(), "SuccessCount": 0, "FailedFindings": list});
+        let body = serde_json::json!({"FailedCount": failed.len(), "SuccessCount": imported, "FailedFindings": list});
         answer(200, "", &body.to_string())
     }
 
     #[test]
     fn failed_findings_are_found_again_by_their_id() {
         let refused = imported(
-            &failures(&[("c", "InvalidInput"), ("a", "InternalError")]),
+            &failures(&[("c", "InvalidInput"), ("a", "InternalError")], 1),
             &batch(&["a", "b", "c"]),
         )
         .unwrap();
@@ -475,7 +476,7 @@ mod tests {
 
     #[test]
     fn a_failure_that_cannot_be_placed_is_found_by_halving() {
-        let unknown = imported(&failures(&[("x", "InvalidInput")]), &batch(&["a"]));
+        let unknown = imported(&failures(&[("x", "InvalidInput")], 0), &batch(&["a"]));
         assert!(matches!(unknown, Err(SendError::Refused { .. })));
         let counted = imported(
             &answer(200, "", r#"{"FailedCount":1,"SuccessCount":0}"#),
@@ -483,17 +484,31 @@ mod tests {
         );
         assert!(matches!(counted, Err(SendError::Refused { .. })));
         // Two failed, and one of them is named twice: the other has not been imported.
-        let twice = failures(&[("a", "InvalidInput"), ("a", "InvalidInput")]);
+        let twice = failures(&[("a", "InvalidInput"), ("a", "InvalidInput")], 0);
         let named_twice = imported(&twice, &batch(&["a", "b"]));
         assert!(matches!(named_twice, Err(SendError::Refused { .. })));
+        // One was not imported, and nobody says that it failed.
+        let short = imported(&failures(&[], 1), &batch(&["a", "b"]));
+        assert!(matches!(short, Err(SendError::Refused { .. })));
+        assert_eq!(
+            imported(&failures(&[], 2), &batch(&["a", "b"]))
+                .unwrap()
+                .len(),
+            0
+        );
     }
 
     #[test]
     fn denied_access_is_a_fault_of_the_configuration() {
-        let denied = imported(&failures(&[("a", "InvalidAccess")]), &batch(&["a"]));
+        let denied = imported(&failures(&[("a", "InvalidAccess")], 0), &batch(&["a"]));
         assert!(matches!(denied, Err(SendError::Misconfigured(_))));
         assert!(matches!(
             imported(&answer(200, "", "<html>"), &batch(&["a"])),
+            Err(SendError::Misconfigured(_))
+        ));
+        // Without names of its members it would be read as `FailedCount` 0.
+        assert!(matches!(
+            imported(&answer(200, "", "[0]"), &batch(&["a"])),
             Err(SendError::Misconfigured(_))
         ));
     }

@@ -20,7 +20,7 @@ use anyhow::Context as _;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 pub(super) use self::{ack::verdicts, reply::judge};
 use self::{
     endpoint::{Endpoint, Waiting},

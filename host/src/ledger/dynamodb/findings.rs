@@ -72,13 +72,17 @@ impl Before {
 }
 
 impl Known {
+    /// Nothing where it cannot be what was written: a sink would be told of another finding, or of none any
+    /// more.
     fn of(item: &Item) -> Option<Self> {
-        Some(Self {
+        let known = Self {
             finding: serde_json::from_str(text_of(item, "finding")?).ok()?,
             seen_ms: number_of(item, "seen_ms")?,
             announced_ms: number_of(item, "announced_ms"),
             announced_count: number_of(item, "announced_count")?,
-        })
+        };
+        let is_itself = text_of(item, "pk")? == pk(&known.finding.id);
+        (is_itself && known.announced_count <= known.finding.count).then_some(known)
     }
 
     fn is_owed(&self) -> bool {

@@ -48,7 +48,7 @@ fn hashed(key: &str) -> [u8; 16] {
     hash
 }
 
-/// A plugin's namespace.
+/// A plugin's namespace. Its numbers are what the file says, which may be anything: none of them may overflow.
 pub(super) struct Plugin {
     id: i64,
     pub(super) keys: i64,
@@ -101,7 +101,7 @@ impl Plugin {
         let deleted = delete.query_map(params![self.id, now_ms, limit], |row| row.get(0))?;
         for key in deleted {
             *of_keys.entry(key?).or_default() += 1;
-            self.entries -= 1;
+            self.entries = self.entries.saturating_sub(1);
         }
         for (key, deleted) in of_keys {
             hot.take(key);
@@ -110,7 +110,9 @@ impl Plugin {
             let empty = tx
                 .prepare_cached("DELETE FROM keys WHERE id = ?1 AND entries <= 0")?
                 .execute([key])?;
-            self.keys -= i64::try_from(empty).unwrap_or(i64::MAX);
+            self.keys = self
+                .keys
+                .saturating_sub(i64::try_from(empty).unwrap_or(i64::MAX));
         }
         Ok(())
     }
@@ -157,7 +159,7 @@ impl Series {
                 "INSERT INTO keys (plugin, key, longest_ms, entries) VALUES (?1, ?2, ?3, 0)",
             )?
             .execute(params![plugin.id, key, longest_ms])?;
-            plugin.keys += 1;
+            plugin.keys = plugin.keys.saturating_add(1);
             return Ok(Self {
                 id: tx.last_insert_rowid(),
                 longest_ms,
@@ -167,7 +169,7 @@ impl Series {
         };
         if longest_ms > series.longest_ms {
             tx.prepare_cached("UPDATE entries SET expires_ms = expires_ms + ?2 WHERE key = ?1")?
-                .execute(params![series.id, longest_ms - series.longest_ms])?;
+                .execute(params![series.id, longest_ms.saturating_sub(series.longest_ms)])?;
             series.longest_ms = longest_ms;
             series.changed = true;
         }
@@ -205,9 +207,9 @@ impl Series {
             ])?;
         if inserted > 0 {
             let number = plugin.next_number;
-            plugin.next_number += 1;
-            plugin.entries += 1;
-            self.entries += 1;
+            plugin.next_number = number.saturating_add(1);
+            plugin.entries = plugin.entries.saturating_add(1);
+            self.entries = self.entries.saturating_add(1);
             self.changed = true;
             if let Some(points) = points {
                 let (member, value) = (&observation.member, observation.value);
@@ -250,7 +252,9 @@ impl Series {
                       ORDER BY time_ms, identity, member LIMIT ?2)",
                 )?
                 .execute(params![self.id, self.entries - MAX_ENTRIES_OF_KEY])?;
-            plugin.entries -= i64::try_from(gone).unwrap_or(i64::MAX);
+            plugin.entries = plugin
+                .entries
+                .saturating_sub(i64::try_from(gone).unwrap_or(i64::MAX));
             self.entries = MAX_ENTRIES_OF_KEY;
         }
         if self.changed {

@@ -47,7 +47,13 @@ pub(in crate::sink) fn judge(answer: &Answer, entries: usize) -> Result<Reply, S
         },
         // 0; 24 and 25, which say that queues fill up while what was sent is accepted; and codes of later
         // versions, whose status says what to do.
-        _ if answer.is_success() => Ok(reply),
+        0 | 24 | 25 | 28.. if answer.is_success() => Ok(reply),
+        // Somebody between changed the status; which of the two is right, nobody knows here.
+        _ if answer.is_success() => Err(SendError::Misconfigured(anyhow::anyhow!(
+            "the collector answered {} with {}: does a proxy change the status?",
+            answer.status,
+            reason()
+        ))),
         _ if answer.status == 400 => Err(SendError::Refused {
             status: 400,
             reason: reason(),
@@ -204,6 +210,21 @@ mod tests {
                 "{status}"
             );
         }
+    }
+
+    #[test]
+    fn a_known_failure_is_none_the_less_for_a_status_of_success() {
+        for code in [5, 6, 8, 9, 12, 13, 15, 18, 19, 20, 23, 26, 27] {
+            let body = format!(r#"{{"text":"t","code":{code}}}"#);
+            assert_eq!(decision(200, &body), "misconfigured", "code {code}");
+        }
+    }
+
+    #[test]
+    fn a_list_is_no_answer_of_a_collector() {
+        // Without names of its members it would be read as `code` 0.
+        assert_eq!(decision(200, "[0]"), "misconfigured");
+        assert_eq!(decision(400, "[6]"), "misconfigured");
     }
 
     #[test]
