@@ -3,10 +3,12 @@
 //! One message announces one object; `splunk` takes two events of it and `hub` one, so that there are
 //! three entries. Two hosts share the queue and the ledger. Whatever can happen may happen at every
 //! step: leases expire while work goes on, hosts are killed, sinks accept with and without an answer,
-//! refuse and are held, and store and ledger fail. The search visits every state that can be reached.
+//! refuse and are held, and store and ledger fail. The checker visits every state that can be reached.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashSet;
+
+use stateright::{Checker as _, Model, Property, StateRecorder};
 
 /// Entries, one bit each.
 type Entries = u8;
@@ -255,43 +257,51 @@ impl State {
     }
 }
 
-/// All reachable states, each with the step that led to it; or the steps to a state where events are
-/// lost.
-fn search(mistake: Mistake) -> Result<Vec<State>, Vec<Step>> {
-    let mut came_from: HashMap<State, Option<(State, Step)>> = HashMap::new();
-    let mut open = VecDeque::from([State::first()]);
-    came_from.insert(State::first(), None);
-    while let Some(state) = open.pop_front() {
-        if !state.nothing_lost() {
-            let mut trace = vec![];
-            let mut at = state;
-            while let Some((before, step)) = came_from[&at] {
-                trace.insert(0, step);
-                at = before;
-            }
-            return Err(trace);
-        }
-        for step in state.steps(mistake) {
-            let next = state.after(step, mistake);
-            came_from.entry(next).or_insert_with(|| {
-                open.push_back(next);
-                Some((state, step))
-            });
-        }
+/// The protocol with one mistake, or none, as the checker wants it.
+struct Protocol(Mistake);
+
+const NOTHING_LOST: &str = "a deleted message has all its entries accepted or stored";
+const FINISHED: &str = "everything may end well";
+
+impl Model for Protocol {
+    type State = State;
+    type Action = Step;
+
+    fn init_states(&self) -> Vec<State> {
+        vec![State::first()]
     }
-    Ok(came_from.into_keys().collect())
+
+    fn actions(&self, state: &State, actions: &mut Vec<Step>) {
+        actions.extend(state.steps(self.0));
+    }
+
+    fn next_state(&self, before: &State, step: Step) -> Option<State> {
+        Some(before.after(step, self.0))
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        vec![
+            Property::always(NOTHING_LOST, |_, state: &State| state.nothing_lost()),
+            Property::sometimes(FINISHED, |_, state: &State| state.finished()),
+        ]
+    }
 }
 
 #[test]
 fn no_interleaving_deletes_a_message_whose_events_are_not_safe() {
-    let states = search(Mistake::None).unwrap();
-    assert!(states.len() > 10_000, "{}", states.len());
-    assert!(states.iter().any(State::finished));
+    let checked = Protocol(Mistake::None).checker().spawn_bfs().join();
+    checked.assert_properties();
+    assert!(checked.unique_state_count() > 10_000);
 }
 
 #[test]
 fn from_every_state_a_run_without_faults_delivers_everything() {
-    for state in search(Mistake::None).unwrap() {
+    let (recorder, states) = StateRecorder::new_with_accessor();
+    let checker = Protocol(Mistake::None).checker().visitor(recorder);
+    let reached = checker.spawn_bfs().join().unique_state_count();
+    let states: HashSet<State> = states().into_iter().collect();
+    assert_eq!(states.len(), reached);
+    for state in states {
         let mut at = state;
         // No host has more to do than this.
         for _ in 0..30 {
@@ -310,8 +320,10 @@ fn the_search_finds_every_mistake() {
         (Mistake::ResolveBeforeReplaying, "Resolve"),
         (Mistake::DeleteBeforeTheEnd, "Delete"),
     ] {
-        let trace = search(mistake).expect_err("events are lost");
-        let end = format!("{:?}", trace.last().unwrap());
-        assert!(end.starts_with(last), "{mistake:?}: {trace:?}");
+        let checked = Protocol(mistake).checker().spawn_bfs().join();
+        let trace = checked.discovery(NOTHING_LOST).expect("events are lost");
+        let steps = trace.into_actions();
+        let end = format!("{:?}", steps.last().unwrap());
+        assert!(end.starts_with(last), "{mistake:?}: {steps:?}");
     }
 }
