@@ -123,10 +123,7 @@ pub(crate) enum Taken {
 /// What one sink takes.
 #[derive(Debug)]
 pub(crate) struct Selection {
-    events: bool,
-    found: bool,
-    insights: bool,
-    digests: bool,
+    accept: Vec<Accept>,
     clauses: Option<Matcher>,
 }
 
@@ -134,39 +131,23 @@ impl Selection {
     /// Nothing where the sink takes no events. The columns of [`paths`] follow the sink's own fields, of which
     /// there are `fields`.
     pub(crate) fn of(accept: &[Accept], clauses: &Clauses, fields: usize) -> Option<Self> {
-        let takes = |kind| accept.contains(&kind);
-        let selection = Self {
-            events: takes(Accept::Events),
-            found: takes(Accept::EventsWithFindings),
-            insights: takes(Accept::Insights),
-            digests: takes(Accept::Digests),
+        let takes_events = accept.iter().any(|kind| *kind != Accept::Findings);
+        takes_events.then(|| Self {
+            accept: accept.to_vec(),
             clauses: (!clauses.is_empty()).then(|| matcher(clauses, fields)),
-        };
-        let Self {
-            events,
-            found,
-            insights,
-            digests,
-            ..
-        } = selection;
-        (events || found || insights || digests).then_some(selection)
+        })
     }
 
     /// Of an object of this kind.
     pub(crate) fn of_object(&self, kind: ObjectKind) -> Taken {
-        if kind == ObjectKind::Digest {
-            return if self.digests {
-                Taken::Everything
-            } else {
-                Taken::Nothing
-            };
-        }
-        if self.events || self.insights && kind == ObjectKind::Insight {
-            Taken::Everything
-        } else if self.found {
-            Taken::Found
-        } else {
-            Taken::Nothing
+        let takes = |accept| self.accept.contains(&accept);
+        match kind {
+            ObjectKind::Digest if takes(Accept::Digests) => Taken::Everything,
+            ObjectKind::Digest => Taken::Nothing,
+            _ if takes(Accept::Events) => Taken::Everything,
+            ObjectKind::Insight if takes(Accept::Insights) => Taken::Everything,
+            _ if takes(Accept::EventsWithFindings) => Taken::Found,
+            _ => Taken::Nothing,
         }
     }
 
@@ -285,12 +266,13 @@ mod tests {
 
     #[test]
     fn insights_are_taken_beside_events_with_findings_or_alone_and_digests_only_by_name() {
+        use Accept::{Digests, Events, EventsWithFindings, Findings, Insights};
+        use ObjectKind::{Digest, Insight, Log};
+
         let taken = |accept: &[Accept], kind| {
             let selection = Selection::of(accept, &Vec::new(), 0);
             selection.map(|selection| selection.of_object(kind))
         };
-        use Accept::{Digests, Events, EventsWithFindings, Findings, Insights};
-        use ObjectKind::{Digest, Insight, Log};
         for (accept, of_insight, of_log) in [
             (&[Events][..], Taken::Everything, Taken::Everything),
             (&[Insights], Taken::Everything, Taken::Nothing),

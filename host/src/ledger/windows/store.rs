@@ -169,7 +169,10 @@ impl Series {
         };
         if longest_ms > series.longest_ms {
             tx.prepare_cached("UPDATE entries SET expires_ms = expires_ms + ?2 WHERE key = ?1")?
-                .execute(params![series.id, longest_ms.saturating_sub(series.longest_ms)])?;
+                .execute(params![
+                    series.id,
+                    longest_ms.saturating_sub(series.longest_ms)
+                ])?;
             series.longest_ms = longest_ms;
             series.changed = true;
         }
