@@ -1,5 +1,5 @@
 //! Which events reach a sink: those of the kinds that it accepts, and of these the ones that its clauses
-//! match. Clauses are those of plugins' subscriptions, tried by the same [`Matcher`] on the same columns.
+//! match. Clauses are those of plugins' subscriptions, tried by the same matcher on the same columns.
 
 use std::borrow::Cow;
 
