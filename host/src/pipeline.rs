@@ -213,9 +213,15 @@ impl Pipeline {
     /// Starts the deliveries and the workers. Must be called within a tokio runtime.
     ///
     /// # Errors
-    /// When two sinks have one name, a plugin names an unusable path, or threads cannot be started.
+    /// When two sinks have one name, a clause cannot be tried, a plugin names an unusable path, or threads cannot be started.
     pub fn new(plan: Plan) -> anyhow::Result<Arc<Self>> {
         let counters = Arc::new(Counters::default());
+        let mut problems = Problems::default();
+        for sink in &plan.sinks {
+            let at = format!("match of {}", sink.name);
+            selection::validate(&sink.clauses, &at, &mut problems);
+        }
+        anyhow::ensure!(problems.is_empty(), problems.lines().join("; "));
         let fields = plan.sinks.iter().map(|sink| {
             let own = sink.sink.fields().iter().copied();
             let of_clauses = selection::paths(&sink.clauses);

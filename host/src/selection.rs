@@ -1,11 +1,12 @@
 //! Which events reach a sink: those of the kinds that it accepts, and of these the ones that its clauses
 //! match. Clauses are those of plugins' subscriptions, tried by the same matcher on the same columns.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    columns::Path,
     config::Problems,
     effects::EventView,
     event::ObjectKind,
@@ -21,6 +22,8 @@ const MAX_CLAUSES: usize = 1_000;
 const MAX_CONDITIONS: usize = 64;
 /// Values of all conditions together.
 const MAX_VALUES: usize = 20_000;
+/// Places that all conditions look at: each is read of every event.
+const MAX_PLACES: usize = 100;
 
 /// One test on one place of the event as `CloudTrail` wrote it. Exactly one of `one_of`, `starts_with` and
 /// `present` says which.
@@ -69,6 +72,12 @@ pub(crate) fn validate(clauses: &Clauses, at: &str, problems: &mut Problems) {
     let values = |condition: &Condition| condition.one_of.len() + condition.starts_with.len();
     let values = clauses.iter().flatten().map(values).sum();
     bounded(" (how many values)", values, 0..=MAX_VALUES);
+    let places: BTreeSet<&str> = clauses
+        .iter()
+        .flatten()
+        .map(|one| one.path.as_str())
+        .collect();
+    bounded(" (how many places)", places.len(), 0..=MAX_PLACES);
     for (number, conditions) in clauses.iter().enumerate() {
         let at = format!("{at}[{number}]");
         let key = format!("{at} (how many conditions)");
@@ -89,8 +98,8 @@ pub(crate) fn validate(clauses: &Clauses, at: &str, problems: &mut Problems) {
 }
 
 fn place(path: &str) -> Result<(), &'static str> {
-    if path.is_empty() || !is_pointer(path) {
-        Err("must be a JSON Pointer such as /eventSource")
+    if path.is_empty() || !is_pointer(path) || Path::parse(path).is_err() {
+        Err("must be a JSON Pointer such as /eventSource, of at most 32 segments")
     } else if path.split('/').any(|segment| segment == "*") {
         Err("must name one place, without *")
     } else if path == "/sluicegate" || path.starts_with("/sluicegate/") {
@@ -305,13 +314,25 @@ mod tests {
             problems.lines(),
             [
                 "sinks.s.match[0] (how many conditions) must be between 1 and 64, got 0",
-                "sinks.s.match[1][0].path must be a JSON Pointer such as /eventSource, got `eventName`",
+                "sinks.s.match[1][0].path must be a JSON Pointer such as /eventSource, of at most 32 segments, got `eventName`",
                 "sinks.s.match[1][1].path must name one place, without *, got `/a/*`",
                 "sinks.s.match[2][0].path must lie in the event as CloudTrail wrote it, got `/sluicegate/x`",
                 "sinks.s.match[2][0] must have exactly one of one_of (values), starts_with (values) and present",
                 "sinks.s.match[3][0] must have exactly one of one_of (values), starts_with (values) and present",
             ]
         );
+        let deep = |segments: usize| {
+            let path = "/a".repeat(segments);
+            let mut problems = Problems::default();
+            let condition = Condition {
+                path,
+                present: Some(true),
+                ..Condition::default()
+            };
+            validate(&vec![vec![condition]], "m", &mut problems);
+            problems.is_empty()
+        };
+        assert!(deep(32) && !deep(33));
         // From code, where nobody looked: it lets nothing pass.
         assert_eq!(
             passing(&clauses(r#"[[{"path":"/a"}]]"#), &["{\"a\":1}"]),
