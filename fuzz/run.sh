@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 seconds=${1:-${FUZZ_SECONDS:-60}}
 targets=("${@:2}")
 [[ $seconds =~ ^[1-9][0-9]*$ ]] || { echo "seconds must be a whole number above 0, got $seconds" >&2; exit 64; }
-((${#targets[@]})) || targets=(notification records columns answers stored ledger_rows plugin_output config guard redaction sigma ocsf)
+((${#targets[@]})) || targets=(notification records columns answers stored ledger_rows ledger_items plugin_output config guard redaction sigma ocsf)
 
 cargo +nightly --version >/dev/null 2>&1 || { echo "missing: the nightly toolchain. rustup toolchain install nightly --profile minimal" >&2; exit 1; }
 cargo +nightly fuzz --version >/dev/null 2>&1 || { echo "missing: cargo-fuzz. cargo install --locked cargo-fuzz" >&2; exit 1; }

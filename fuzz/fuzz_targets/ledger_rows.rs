@@ -19,21 +19,15 @@ use rusqlite::{
     Connection, params_from_iter,
     types::{ToSqlOutput, Value, ValueRef},
 };
-use sluicegate::{
-    event::ObjectId,
-    finding::{EventFacts, Finding, Severity, Sighting},
-    ledger::{
-        Ledger as _, Sqlite, Windows as _,
-        windows::{EventMark, Namespace, Observation, Span, SqliteWindows},
-    },
+use sluicegate::ledger::{
+    Ledger as _, Sqlite, Windows as _,
+    windows::{EventMark, Namespace, Observation, Span, SqliteWindows},
+};
+use sluicegate_fuzz::{
+    IDENTITY, NOW_MS, OBJECT, PLUGIN, completes, counts, finding_id, grows, rows, sound_finding,
 };
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
-
-const OBJECT: ObjectId = ObjectId([7; 16]);
-const IDENTITY: [u8; 16] = [1; 16];
-const NOW_MS: i64 = 1_794_000_000_000;
-const PLUGIN: &str = "p";
 
 /// Tables of the ledger, with their columns.
 const LEDGER: [(&str, &[&str]); 5] = [
@@ -63,7 +57,7 @@ struct Files {
     windows: SqliteWindows,
     windows_rows: Connection,
     runtime: Runtime,
-    /// Of the sightings below.
+    /// As a sound row has it.
     finding: String,
     _folder: TempDir,
 }
@@ -83,16 +77,13 @@ impl Files {
         let (ledger, windows) = (folder.path().join("ledger"), folder.path().join("windows"));
         let runtime = tokio::runtime::Builder::new_current_thread().build();
         let runtime = runtime.expect("a runtime");
-        let scratch = Sqlite::in_memory().expect("memory");
-        let observed = runtime.block_on(scratch.observe(sightings(), NOW_MS));
-        let finding = &observed.expect("a sound ledger")[0].finding;
         Self {
             ledger: Sqlite::open(&ledger).expect("a ledger").with_clock(Arc::new(|| NOW_MS)),
             ledger_rows: Connection::open(ledger).expect("a ledger"),
             windows: SqliteWindows::open(&windows).expect("windows"),
             windows_rows: Connection::open(windows).expect("windows"),
+            finding: sound_finding(&runtime),
             runtime,
-            finding: serde_json::to_string(finding).expect("plain data"),
             _folder: folder,
         }
     }
@@ -108,9 +99,7 @@ impl Files {
                 let mut delete = transaction.prepare_cached(&delete).expect("a table");
                 delete.execute([]).expect("it has rows or none");
             }
-            for line in input.split(|&byte| byte == b'\n') {
-                let mut cells = line.split(|&byte| byte == b'\t');
-                let name = cells.next().unwrap_or_default();
+            for (name, mut cells) in rows(input) {
                 let Some((table, columns)) =
                     tables.iter().find(|(table, _)| table.as_bytes() == name)
                 else {
@@ -182,39 +171,6 @@ fn cell(bytes: &[u8], sound: impl FnOnce() -> Value) -> ToSqlOutput<'_> {
     ToSqlOutput::Owned(value)
 }
 
-/// Two events of one finding.
-fn sightings() -> Vec<Sighting> {
-    let event = EventFacts {
-        time_ms: NOW_MS,
-        event_id: "e".into(),
-        account: "1".into(),
-        region: "r".into(),
-        ..EventFacts::default()
-    };
-    let first = Sighting {
-        plugin: PLUGIN.into(),
-        rule: "r".into(),
-        title: "t".into(),
-        description: "d".into(),
-        severity: Severity::Low,
-        entity: vec!["a".into()],
-        window_s: 60,
-        attributes: Vec::new(),
-        event,
-        identity: IDENTITY,
-    };
-    let second = Sighting {
-        identity: [2; 16],
-        severity: Severity::High,
-        ..first.clone()
-    };
-    vec![first, second]
-}
-
-fn finding_id() -> String {
-    sightings()[0].finding_id()
-}
-
 /// Only rows say who has an object, and how far others have got.
 fn objects(files: &Files) {
     let of = |table: &str, columns: &str| {
@@ -237,28 +193,15 @@ fn objects(files: &Files) {
         assert_eq!(files.rows(&query, |row| row.get(0)), [Ok(hash.to_vec())]);
     }
 
-    let delivery = ["hub".to_owned()];
-    let completed = files.ledger.complete(OBJECT, "s3://b/k", &delivery, None);
-    if files.run(completed).is_ok()
-        && let Ok(known) = files.run(files.ledger.known(OBJECT))
-    {
-        assert!(known.complete.contains(&delivery[0]) && !known.upto.contains_key("hub"));
-    }
+    files.run(completes(&files.ledger));
 }
 
 /// Findings are counted, told and kept, whatever stood in their place.
 fn findings(files: &Files) {
     let ledger = &files.ledger;
-    let Ok(observed) = files.run(ledger.observe(sightings(), NOW_MS)) else {
+    let Some(seen) = files.run(counts(ledger)) else {
         return;
     };
-    let [seen] = &observed[..] else {
-        panic!("{} findings", observed.len());
-    };
-    assert_eq!(seen.finding.id, finding_id());
-    assert!(seen.finding.count >= 1);
-    let again = files.run(ledger.observe(sightings(), NOW_MS)).expect("the row is sound now");
-    assert_eq!(again, observed, "each event counts once");
 
     let owed = || files.run(ledger.outdated(i64::MAX, usize::MAX)).expect("others hold up nothing");
     let id = finding_id();
@@ -296,12 +239,6 @@ fn findings(files: &Files) {
         .run(ledger.announced(&id, newer.updated_ms, newer.count))
         .expect("the row is sound now");
     assert!(!owed().contains(&id), "everybody was told");
-}
-
-/// Security Hub ignores an update whose time does not grow.
-fn grows(before: &Finding, after: &Finding) {
-    assert_eq!(before.id, after.id);
-    assert!(after.updated_ms > before.updated_ms || before.updated_ms == i64::MAX);
 }
 
 fn windows(files: &Files) {

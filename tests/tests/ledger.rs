@@ -14,6 +14,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use sluicegate::{
     clock::{self, Clock},
     event::ObjectId,
+    finding::Finding,
     ledger::{
         Ledger, Sqlite,
         dynamodb::{DynamoDb, Settings},
@@ -125,20 +126,40 @@ async fn damage_costs_duplicates() {
     aws.ledger_table("ledger").await;
     let ledger = dynamodb(&aws, "ledger");
     let seen = || vec![sighting("a", 1, 0)];
-    let id = ledger.observe(seen(), 100).await.unwrap()[0]
-        .finding
-        .id
-        .clone();
+    let observed = ledger.observe(seen(), 100).await.unwrap();
+    let id = observed[0].finding.id.clone();
     let (text, number) = (
         |text: &str| AttributeValue::S(text.to_owned()),
         |number: &str| AttributeValue::N(number.to_owned()),
     );
     let pk = format!("finding#{id}");
-    let damaged: [&[(&str, AttributeValue)]; 4] = [
+    let other = ledger
+        .observe(vec![sighting("b", 1, 0)], 100)
+        .await
+        .unwrap();
+    let stored = |finding: &Finding| text(&serde_json::to_string(finding).unwrap());
+    let sound = stored(&observed[0].finding);
+    let damaged: [&[(&str, AttributeValue)]; 8] = [
         &[],
         &[("version", text("one"))],
         &[("version", number("7")), ("finding", text("{"))],
         &[("version", number("7")), ("seen_ms", number("1"))],
+        &[("version", number("7.5"))],
+        &[("version", number("1e30"))],
+        // The finding of another.
+        &[
+            ("version", number("7")),
+            ("finding", stored(&other[0].finding)),
+            ("seen_ms", number("1")),
+            ("announced_count", number("0")),
+        ],
+        // Told of more than were counted, so that it would never be told of again.
+        &[
+            ("version", number("7")),
+            ("finding", sound),
+            ("seen_ms", number("1")),
+            ("announced_count", number("2")),
+        ],
     ];
     for attributes in damaged {
         let put = async || {
@@ -176,6 +197,12 @@ async fn damage_costs_duplicates() {
     put.send().await.unwrap();
     assert!(ledger.completed(object).await.unwrap().is_empty());
     assert_eq!(ledger.inflated_sha256(object).await.unwrap(), None);
+    let sinks = ["splunk".to_owned()];
+    let completed = ledger.complete(object, "s3://b/k", &sinks, Some([5; 32]));
+    completed.await.unwrap();
+    assert_eq!(ledger.completed(object).await.unwrap(), sinks);
+    let hash = ledger.inflated_sha256(object).await.unwrap();
+    assert_eq!(hash, Some([5; 32]));
 }
 
 /// What one host has taken for sending is left alone by the others until it is clear that nothing came of it.

@@ -101,6 +101,14 @@ mod tests {
     }
 
     #[test]
+    fn the_largest_count_stays() {
+        let mut finding = finding("text", 0);
+        finding.count = u64::MAX;
+        add(&mut finding, &sighting("text", 0));
+        assert_eq!(finding.count, u64::MAX);
+    }
+
+    #[test]
     fn what_fits_is_stored_whole() {
         let finding = finding("text", 64);
         let back: Finding = serde_json::from_str(&stored(&finding).unwrap()).unwrap();

@@ -447,6 +447,7 @@ impl Row {
 #[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
+    use crate::finding::{EventFacts, Severity};
 
     #[tokio::test]
     async fn what_was_written_is_there_after_a_restart() {
@@ -487,6 +488,72 @@ mod tests {
             names
                 .into_iter()
                 .any(|entry| aside(&entry.unwrap().file_name().to_string_lossy()))
+        );
+    }
+
+    fn sighting(entity: &str) -> Sighting {
+        Sighting {
+            plugin: "p".into(),
+            rule: "r".into(),
+            title: "t".into(),
+            description: "d".into(),
+            severity: Severity::Low,
+            entity: vec![entity.into()],
+            window_s: 60,
+            attributes: Vec::new(),
+            event: EventFacts::default(),
+            identity: [1; 16],
+        }
+    }
+
+    /// Each row that cannot be what was written is counted anew, and holds up no other.
+    #[tokio::test]
+    async fn a_damaged_finding_is_counted_anew() {
+        let damages = [
+            "finding = '{'",
+            "finding = x'00'",
+            "finding = (SELECT finding FROM findings WHERE id != ?1)",
+            "count = 9",
+            "count = -1",
+            "count = 'one'",
+            "announced_count = 2",
+            "announced_count = -1",
+            "announced_ms = 'now'",
+            "seen_ms = x'00'",
+        ];
+        for damage in damages {
+            let ledger = Sqlite::in_memory().unwrap();
+            let both = || vec![sighting("a"), sighting("b")];
+            let observed = ledger.observe(both(), 100).await.unwrap();
+            let id = observed[0].finding.id.clone();
+            let damage = format!("UPDATE findings SET {damage} WHERE id = ?1");
+            let damaged = ledger.connection.lock().unwrap().execute(&damage, [&id]);
+            assert_eq!(damaged.unwrap(), 1);
+            let owed = ledger.outdated(101, 9).await.unwrap();
+            assert!(owed.contains(&observed[1].finding.id), "{damage}");
+            assert_eq!(
+                ledger.observe(both(), 100).await.unwrap(),
+                observed,
+                "{damage}"
+            );
+            assert_eq!(ledger.outdated(101, 9).await.unwrap().len(), 2, "{damage}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_finding_without_a_name_holds_up_no_other() {
+        let ledger = Sqlite::in_memory().unwrap();
+        let observed = ledger
+            .observe(vec![sighting("a"), sighting("b")], 100)
+            .await;
+        let observed = observed.unwrap();
+        let damage = "UPDATE findings SET id = x'00' WHERE id = ?1";
+        let id = &observed[0].finding.id;
+        let damaged = ledger.connection.lock().unwrap().execute(damage, [id]);
+        assert_eq!(damaged.unwrap(), 1);
+        assert_eq!(
+            ledger.outdated(101, 9).await.unwrap(),
+            [observed[1].finding.id.as_str()]
         );
     }
 

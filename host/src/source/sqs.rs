@@ -22,7 +22,7 @@ use aws_sdk_sqs::{
 };
 
 pub use self::settings::{BucketSettings, Poison, Settings};
-use self::{deletes::Deletes, lease::Extended};
+use self::{deletes::Deletes, lease::Extended, settings::LEAST_VISIBILITY_S};
 use super::{
     Announcement, Lease, Message, NeedsMending, OpenError, OpenObject, Priority, Source,
     credentials::Renewing,
@@ -277,9 +277,10 @@ async fn visibility_of(client: &Client, queue_url: &str) -> anyhow::Result<u32> 
     let name = QueueAttributeName::VisibilityTimeout;
     let attributes = attributes_of(client, queue_url, name.clone()).await?;
     let seconds = attributes.get(&name).and_then(|text| text.parse().ok());
-    seconds.filter(|seconds| *seconds >= 10).with_context(|| {
+    let enough = seconds.filter(|seconds| *seconds >= LEAST_VISIBILITY_S);
+    enough.with_context(|| {
         format!(
-            "the visibility timeout of queue {} must be 10 s or more",
+            "the visibility timeout of queue {} must be {LEAST_VISIBILITY_S} s or more",
             shown(queue_url)
         )
     })

@@ -203,13 +203,14 @@ fn killed() -> Vec<Scenario> {
 }
 
 fn others() -> Vec<Scenario> {
-    let mut visibility = calm("visibility timeout of 10 s (the least that is taken), work of 30 s");
+    let mut visibility = calm("visibility timeout of 2 s, work of 10 s");
+    visibility.visibility_s = 2;
     visibility.steps = vec![
         (
             0,
             Action::FailShare(Peer::Splunk, 1.0, vec![Fault::Status(503)]),
         ),
-        (30_000, Action::Heal(Peer::Splunk)),
+        (10_000, Action::Heal(Peer::Splunk)),
     ];
     let mut again = calm("every object announced three times");
     again.steps = vec![(0, Action::AnnounceAgain), (500, Action::AnnounceAgain)];

@@ -1,6 +1,9 @@
 //! Findings in the table: read with their version, changed, and written where the version is still that.
 
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::{
+    collections::HashMap,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+};
 
 use aws_sdk_dynamodb::{
     error::ProvideErrorMetadata as _,
@@ -46,27 +49,43 @@ pub(super) struct Known {
 }
 
 /// What has to be true of the item for it to be replaced.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum Before {
     /// There is none, or it has expired.
     Absent,
-    Version(i64),
+    /// Its version, whatever stands there.
+    Version(AttributeValue),
     /// There is one without a version: damaged.
     Unversioned,
 }
 
 impl Before {
-    fn condition(self, now_s: i64) -> (&'static str, [(&'static str, AttributeValue); 1]) {
+    fn of(item: &Item) -> Self {
+        item.get("version")
+            .map_or(Self::Unversioned, |version| Self::Version(version.clone()))
+    }
+
+    fn condition(self, now_s: i64) -> (&'static str, Option<(&'static str, AttributeValue)>) {
         match self {
             Self::Absent => (
                 "attribute_not_exists(pk) OR expires <= :now",
-                [(":now", number(now_s))],
+                Some((":now", number(now_s))),
             ),
-            Self::Version(version) => ("version = :version", [(":version", number(version))]),
+            Self::Version(version) => ("version = :version", Some((":version", version))),
             Self::Unversioned => (
-                "attribute_exists(pk) AND NOT attribute_type(version, :number)",
-                [(":number", text("N"))],
+                "attribute_exists(pk) AND attribute_not_exists(version)",
+                None,
             ),
+        }
+    }
+
+    /// The version of what comes after it.
+    fn next(&self) -> i64 {
+        match self {
+            Self::Version(AttributeValue::N(version)) => version
+                .parse()
+                .map_or(0, |version: i64| version.wrapping_add(1)),
+            _ => 0,
         }
     }
 }
@@ -116,8 +135,8 @@ impl DynamoDb {
         let Some(item) = self.get(pk(id)).await? else {
             return Ok((None, Before::Absent));
         };
-        let before = number_of(&item, "version").map_or(Before::Unversioned, Before::Version);
-        let known = Known::of(&item).filter(|_| before != Before::Unversioned);
+        let before = Before::of(&item);
+        let known = Known::of(&item);
         if known.is_none() {
             tracing::error!(
                 finding = id,
@@ -131,15 +150,11 @@ impl DynamoDb {
     /// What writes a finding, if the item is still as it was.
     pub(super) fn replacing(&self, known: &Known, before: Before) -> anyhow::Result<Put> {
         let id = &known.finding.id;
-        let version = match before {
-            Before::Version(version) => version.wrapping_add(1),
-            Before::Absent | Before::Unversioned => 0,
-        };
         let mut put = Put::builder()
             .table_name(&self.table)
             .item("pk", text(pk(id)))
             .item("finding", text(count::stored(&known.finding)?))
-            .item("version", number(version))
+            .item("version", number(before.next()))
             .item("seen_ms", number(known.seen_ms))
             .item("announced_count", number(known.announced_count));
         if let Some(at) = known.announced_ms {
@@ -151,10 +166,11 @@ impl DynamoDb {
         } else {
             put.item("expires", number(self.expires_s()))
         };
-        let (condition, [(name, value)]) = before.condition(self.now_s());
-        let put = put
-            .condition_expression(condition)
-            .expression_attribute_values(name, value);
+        let (condition, value) = before.condition(self.now_s());
+        put = put.condition_expression(condition);
+        if let Some((name, value)) = value {
+            put = put.expression_attribute_values(name, value);
+        }
         Ok(put.build()?)
     }
 
@@ -183,14 +199,15 @@ impl DynamoDb {
 
     /// Removes what is no finding, unless somebody has made one of it.
     async fn remove(&self, id: &str, before: Before) -> anyhow::Result<()> {
-        let (condition, [(name, value)]) = before.condition(self.now_s());
+        let (condition, value) = before.condition(self.now_s());
+        let value = value.map(|(name, value)| HashMap::from([(name.to_owned(), value)]));
         let request = self
             .client
             .delete_item()
             .table_name(&self.table)
             .key("pk", text(pk(id)))
             .condition_expression(condition)
-            .expression_attribute_values(name, value);
+            .set_expression_attribute_values(value);
         match request.send().await {
             Ok(_) => Ok(()),
             Err(error) if is_refused(&error) => Ok(()),

@@ -155,6 +155,45 @@ impl DynamoDb {
             .filter(|item| item::is_alive(item, self.now_s())))
     }
 
+    /// Replaces what is damaged so that no delivery can be added to it; false where it is not. Whoever had the
+    /// object, and whose delivery is not named here, gets it once more.
+    async fn complete_anew(
+        &self,
+        object: ObjectId,
+        url: &str,
+        deliveries: &[String],
+        sha256: Option<[u8; 32]>,
+    ) -> anyhow::Result<bool> {
+        let request = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .item("pk", text(object_pk(object)))
+            .item("deliveries", AttributeValue::Ss(deliveries.to_vec()))
+            .item("url", text(url))
+            .item("expires", number(self.expires_s()))
+            .condition_expression(
+                "attribute_exists(deliveries) AND NOT attribute_type(deliveries, :texts)",
+            )
+            .expression_attribute_values(":texts", text("SS"));
+        let request = match sha256 {
+            Some(hash) => request.item("sha256", text(hex(&hash))),
+            None => request,
+        };
+        match request.send().await {
+            Ok(_) => {
+                tracing::error!(
+                    object = url,
+                    table = self.table,
+                    "what the ledger knew of an object is damaged; other sinks get it once more"
+                );
+                Ok(true)
+            }
+            Err(error) if is_refused(&error) => Ok(false),
+            Err(error) => Err(self.told(&error)),
+        }
+    }
+
     fn told(&self, error: &(dyn std::error::Error + 'static)) -> anyhow::Error {
         anyhow::anyhow!("{}", shown(&DisplayErrorContext(error).to_string()))
             .context(format!("table {}", shown(&self.table)))
@@ -279,12 +318,17 @@ impl Ledger for DynamoDb {
             Some(hash) => request.expression_attribute_values(":sha256", text(hex(&hash))),
             None => request,
         };
-        request
-            .send()
-            .await
-            .map(drop)
-            .map_err(|error| self.told(&error))
-            .context("failed to write completions")
+        let written = match request.send().await {
+            Ok(_) => Ok(()),
+            Err(error) if error.code() == Some("ValidationException") => {
+                let refused = self.told(&error);
+                self.complete_anew(object, url, deliveries, sha256)
+                    .await
+                    .and_then(|is_mended| if is_mended { Ok(()) } else { Err(refused) })
+            }
+            Err(error) => Err(self.told(&error)),
+        };
+        written.context("failed to write completions")
     }
 
     async fn inflated_sha256(&self, object: ObjectId) -> anyhow::Result<Option<[u8; 32]>> {

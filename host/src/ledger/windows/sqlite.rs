@@ -350,6 +350,38 @@ mod tests {
     }
 
     #[test]
+    fn numbers_at_their_ends_do_not_overflow() {
+        let damages = [
+            "UPDATE plugins SET keys = {end}, entries = {end}, next_number = {end}",
+            "UPDATE keys SET entries = 4294967295",
+            "UPDATE keys SET longest_ms = {end}",
+            "UPDATE entries SET number = {end}",
+            "UPDATE entries SET expires_ms = {end}",
+        ];
+        let damages = damages.iter().flat_map(|damage| {
+            [i64::MIN, i64::MAX].map(|end| damage.replace("{end}", &end.to_string()))
+        });
+        let folder = tempfile::tempdir().unwrap();
+        for (number, damage) in damages.enumerate() {
+            let path = folder.path().join(number.to_string());
+            let windows = SqliteWindows::open(&path).unwrap();
+            let see = |event, window_s| {
+                let seen = [observation(event, "k", "m", window_s)];
+                windows.observe(&namespace("p"), &seen, later())
+            };
+            see(event(1, 0), 60).unwrap();
+            let other = Connection::open(&path).unwrap();
+            assert_eq!(other.execute(&damage, []).unwrap(), 1, "{damage}");
+            // Refused or not, each is answered.
+            for (event, window_s) in [(event(1, 0), 60), (event(2, 0), 3_600), (event(3, 1), 60)] {
+                if let Ok(seen) = see(event, window_s) {
+                    assert_eq!(seen.len(), 1, "{damage}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn what_was_counted_is_there_after_a_restart() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("windows");

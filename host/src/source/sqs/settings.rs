@@ -11,6 +11,9 @@ use crate::{
     text::shown,
 };
 
+/// The least time for which a message stays invisible: its lease is extended at half of it.
+pub(super) const LEAST_VISIBILITY_S: u32 = 2;
+
 /// Configuration of the queue and the buckets.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -33,7 +36,7 @@ pub struct Settings {
     #[serde(default = "default_wait_s")]
     pub wait_s: u32,
     /// How long a message stays invisible without a sign of life, in seconds. Default: the queue's own;
-    /// range 10 to 43200.
+    /// range 2 to 43200.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub visibility_timeout_s: Option<u32>,
     /// What becomes of a message that fails again and again. Default `leave-to-queue`.
@@ -135,7 +138,11 @@ impl Settings {
         validate_region(&format!("{at}.region"), &self.region, problems);
         problems.range(&format!("{at}.wait_s"), self.wait_s, 0..=20);
         if let Some(timeout) = self.visibility_timeout_s {
-            problems.range(&format!("{at}.visibility_timeout_s"), timeout, 10..=43_200);
+            problems.range(
+                &format!("{at}.visibility_timeout_s"),
+                timeout,
+                LEAST_VISIBILITY_S..=43_200,
+            );
         }
         problems.range(&format!("{at}.poison_after"), self.poison_after, 2..=1_000);
         if self.buckets.is_empty() {
@@ -291,7 +298,7 @@ mod tests {
             settings.backfill_queue_url = Some("sqs".to_owned());
             settings.region = "eu-west-1.example.com".to_owned();
             settings.wait_s = 21;
-            settings.visibility_timeout_s = Some(5);
+            settings.visibility_timeout_s = Some(1);
             settings.buckets[0].name = "arn:aws:s3:::b".to_owned();
             settings.buckets[0].owner = "12345".to_owned();
             settings.poison_after = 1;
