@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     digest::sha256,
     json::{self, Outline},
+    spare::{self, Buffers},
 };
 
 /// An object as a notification names it. Nothing here has been checked against the bucket yet.
@@ -186,6 +187,16 @@ impl EventBatch {
     #[must_use]
     pub fn event(&self, row: usize) -> &[u8] {
         &self.data[self.events[row].range()]
+    }
+}
+
+impl Drop for EventBatch {
+    fn drop(&mut self) {
+        spare::give(Buffers {
+            data: std::mem::take(&mut self.data),
+            outline: std::mem::take(&mut self.outline),
+            events: std::mem::take(&mut self.events),
+        });
     }
 }
 

@@ -39,6 +39,7 @@
 pub mod pipeline;
 
 pub mod source;
+mod spare;
 
 pub mod event;
 pub mod json;

@@ -177,6 +177,14 @@ impl Setup {
         self
     }
 
+    /// Goes on with the ledger and the store that another host has left behind. For a setup without secrets:
+    /// the folder is that host's.
+    #[must_use]
+    pub fn left_by(mut self, before: Drained) -> Self {
+        self.folder = before.folder;
+        self
+    }
+
     /// Changes limits.
     #[must_use]
     pub fn settings(mut self, change: impl FnOnce(&mut pipeline::Settings)) -> Self {

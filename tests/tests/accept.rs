@@ -4,9 +4,12 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use sluicegate::sink::{Accept, splunk_hec::SplunkHec};
+use sluicegate::{
+    deadletter::Cause,
+    sink::{Accept, splunk_hec::SplunkHec},
+};
 use sluicegate_tests::{
-    host::{Setup, engine, plugins},
+    host::{Setup, component, engine, plugins},
     servers::{Fault, Splunk},
     shelf::{BUCKET, Shelf, gzip},
 };
@@ -176,4 +179,107 @@ async fn what_is_caught_up_is_what_matches() {
     assert_eq!(names(&server), ["DeleteBucket", "DeleteTrail"]);
     assert_eq!(counted.sinks["deletes"].in_hand(), 0);
     assert_eq!(shelf.settled(), (3, 0));
+}
+
+/// Plugins see every event whoever takes it, and a clause looks at the event before any of them changed it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clauses_stand_beside_what_plugins_decide() {
+    let engine = engine();
+    let guest =
+        |name: &str, configuration: Value| component(&engine, "guests", name, &configuration);
+    let bucket = "/requestParameters/bucketName";
+    let (of_bucket, deletes, trail) = (
+        json!([[{ "path": bucket, "one_of": ["b"] }]]),
+        json!([[{ "path": "/eventName", "starts_with": ["Delete"] }]]),
+        json!([[{ "path": "/eventName", "one_of": ["StopLogging"] }]]),
+    );
+    // Redaction fails on StopLogging and masks what a clause looks at; a filter drops DeleteBucket.
+    let plugins = vec![
+        guest(
+            "hostile-filter",
+            json!({ "events": ["DeleteBucket"], "do": { "good": "drop" } }),
+        ),
+        guest(
+            "hostile-redact",
+            json!({ "do": { "good": { "mask": { "path": bucket, "detector": "name" } } } }),
+        ),
+        guest(
+            "hostile-redact",
+            json!({ "when": "StopLogging", "do": { "evil": "trap" } }),
+        ),
+    ];
+    let shelf = Arc::new(Shelf::default());
+    objects(&shelf);
+    let mut setup = Setup::new(Arc::clone(&shelf) as _, BUCKET).plugins(plugins);
+    let mut servers = Vec::new();
+    let cases: [(&str, Value, &[&str], [u64; 3]); 3] = [
+        (
+            "bucket",
+            of_bucket,
+            &["DeleteTrail", "GetObject"],
+            [2, 1, 1],
+        ),
+        ("deletes", deletes, &["DeleteTrail"], [1, 1, 0]),
+        ("trail", trail, &[], [0, 0, 1]),
+    ];
+    for (name, clauses, ..) in &cases {
+        let server = Splunk::start().await;
+        setup = setup
+            .sink(name, sink(&server, &[Accept::Events]), &[Accept::Events])
+            .matching(clauses.clone());
+        servers.push(server);
+    }
+    let drained = setup.start().finish().await;
+    drained.sums_agree();
+    for ((name, _, arrived, counts), server) in cases.iter().zip(&servers) {
+        assert_eq!(&names(server), arrived, "{name}");
+        for event in server.received() {
+            let event: Value = serde_json::from_str(&event.event).unwrap();
+            let masked = event.pointer(bucket).unwrap().as_str().unwrap();
+            assert!(masked.starts_with("<masked:name:"), "{masked}");
+        }
+        let counted = &drained.counted.sinks[*name];
+        let [delivered, dropped, dead] = *counts;
+        assert_eq!(
+            (
+                counted.delivered,
+                counted.dropped,
+                counted.dead_lettered.values().sum(),
+            ),
+            (delivered, dropped, dead),
+            "{name}"
+        );
+    }
+    let letters = drained.dead_letters().await;
+    let causes: Vec<_> = letters.iter().map(|letter| letter.cause).collect();
+    assert_eq!(causes, [Cause::RedactionFailed], "one for all sinks");
+}
+
+/// What is owed is what the sink takes when it is sent, not what it took when it was read.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_changed_clause_holds_for_what_is_pending_too() {
+    let server = Splunk::start().await;
+    server.fail_share(1.0, vec![Fault::Status(403)], 1);
+    let setup = |shelf: &Arc<Shelf>, prefix: &str| {
+        Setup::new(Arc::clone(shelf) as _, BUCKET)
+            .sink("some", sink(&server, &[Accept::Events]), &[Accept::Events])
+            .matching(json!([[{ "path": "/eventName", "starts_with": [prefix] }]]))
+    };
+    let shelf = Arc::new(Shelf::default());
+    shelf.keep_open();
+    objects(&shelf);
+    let first = setup(&shelf, "Delete").start();
+    first
+        .until("the events are pending", |counted| {
+            counted.sinks["some"].pending == 2 && counted.messages_deleted == 3
+        })
+        .await;
+    let stored = first.drain().await;
+
+    server.heal();
+    let second = setup(&shelf, "DeleteT").left_by(stored).start();
+    second.owes_nothing("some").await;
+    let drained = second.drain().await;
+    assert_eq!(names(&server), ["DeleteTrail"]);
+    assert_eq!(drained.counted.sinks["some"].in_hand(), 0);
 }

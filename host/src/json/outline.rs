@@ -31,6 +31,12 @@ struct Container {
 }
 
 impl Outline {
+    /// Forgets everything, and keeps its room.
+    pub(crate) fn clear(&mut self) {
+        self.stops.clear();
+        self.containers.clear();
+    }
+
     /// Takes what has come to the text since the last call; nothing is noted of its values yet.
     pub fn extend(&mut self, text: &[u8]) {
         self.stops.extend(text);

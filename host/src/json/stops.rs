@@ -15,6 +15,12 @@ pub(super) struct Stops {
 }
 
 impl Stops {
+    /// Forgets everything, and keeps its room.
+    pub(super) fn clear(&mut self) {
+        self.words.clear();
+        self.whole = 0;
+    }
+
     /// Takes what has come to the text since the last call. What was there before must be the same.
     pub(super) fn extend(&mut self, text: &[u8]) {
         self.words.truncate(self.whole / WORD);

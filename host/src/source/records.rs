@@ -17,6 +17,7 @@ use crate::{
     digest::{Sha256, sha256},
     event::{EventBatch, Object, ObjectKind, Span},
     json::{self, Check, Outline, Skipper},
+    spare::{self, Buffers},
 };
 
 /// What an object and an event may be at most.
@@ -189,6 +190,9 @@ impl Decoder {
             if self.ended {
                 return self.end();
             }
+            if self.splitter.data.capacity() == 0 {
+                self.splitter.swap(spare::take());
+            }
             let inflated = self.inflater.inflate(&mut self.splitter.data);
             self.splitter.outline.extend(&self.splitter.data);
             match inflated {
@@ -210,7 +214,9 @@ impl Decoder {
         if !self.splitter.spans.is_empty() {
             return Step::Batch(self.splitter.cut(&self.object));
         }
-        match self.splitter.finish() {
+        let ended = self.splitter.finish();
+        spare::give(self.splitter.swap(Buffers::default()));
+        match ended {
             Ok(()) => Step::End(Summary {
                 events: self.splitter.index,
                 bytes: self.inflater.written,
@@ -266,7 +272,7 @@ impl Inflater {
         }
     }
 
-    /// Appends the next inflated bytes, [`STEP`] at the most.
+    /// Appends the next inflated bytes, as many as there is room for, which is [`STEP`] at the least.
     fn inflate(&mut self, out: &mut Vec<u8>) -> Result<Inflated, Fault> {
         if self.ended {
             return self.after_member();
@@ -275,14 +281,15 @@ impl Inflater {
             return Ok(Inflated::Hungry);
         }
         let start = out.len();
-        out.resize(start + STEP, 0);
-        let (read_before, written_before) = (self.inflate.total_in(), self.inflate.total_out());
+        if out.capacity() - start < STEP {
+            out.reserve(STEP);
+        }
+        let read_before = self.inflate.total_in();
         let status = self
             .inflate
-            .decompress(&self.input, &mut out[start..], FlushDecompress::None);
+            .decompress_vec(&self.input, out, FlushDecompress::None);
         let read = self.inflate.total_in() - read_before;
-        let written = self.inflate.total_out() - written_before;
-        out.truncate(start + usize::try_from(written).unwrap_or(STEP));
+        let written = (out.len() - start) as u64;
         self.input.advance(
             usize::try_from(read)
                 .unwrap_or(self.input.len())
@@ -438,31 +445,42 @@ impl Splitter {
         self.passed + self.at as u64
     }
 
+    /// Goes on with these buffers; those until now.
+    fn swap(&mut self, next: Buffers) -> Buffers {
+        Buffers {
+            data: std::mem::replace(&mut self.data, next.data),
+            outline: std::mem::replace(&mut self.outline, next.outline),
+            events: std::mem::replace(&mut self.spans, next.events),
+        }
+    }
+
     /// Hands over the events found, and keeps what follows them.
     fn cut(&mut self, object: &Arc<Object>) -> EventBatch {
         let used = self.spans.last().map_or(0, |span| span.end as usize);
+        let Buffers {
+            mut data,
+            outline,
+            events,
+        } = self.swap(spare::take());
         // A large object fills the next buffer too; a small one has nothing left.
         let room = if used >= BATCH_BYTES / 2 {
             BATCH_BYTES + 4 * STEP
         } else {
-            self.data.len() - used
+            data.len() - used
         };
-        let mut rest = Vec::with_capacity(room);
-        rest.extend_from_slice(&self.data[used..]);
-        let mut data = std::mem::replace(&mut self.data, rest);
+        self.data.reserve(room);
+        self.data.extend_from_slice(&data[used..]);
         data.truncate(used);
-        let outline = self.moved(used);
-        let events = std::mem::take(&mut self.spans);
+        self.moved(used);
         EventBatch::outlined(Arc::clone(object), data, events, outline)
     }
 
-    /// The first `used` bytes have left the buffer. Returns what was noted of it until now.
-    fn moved(&mut self, used: usize) -> Outline {
+    /// The first `used` bytes have left the buffer.
+    fn moved(&mut self, used: usize) {
         self.at -= used;
         self.passed += used as u64;
-        let noted = std::mem::take(&mut self.outline);
+        self.outline.clear();
         self.outline.extend(&self.data);
-        noted
     }
 
     /// Where in the buffer the element that is being skipped begins, if it is held as a whole.

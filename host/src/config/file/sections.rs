@@ -498,6 +498,29 @@ mod tests {
     }
 
     #[test]
+    fn a_sink_does_not_say_twice_what_it_takes_nor_match_what_is_no_event() {
+        let clause = "match = [[{ path = '/eventName', one_of = ['A'] }]]\n";
+        for (lines, told) in [
+            (
+                "accept = ['events', 'insights']\n",
+                "sinks.archive.accept must not name both events and insights: Insight events are among the events",
+            ),
+            (
+                "accept = ['events', 'events_with_findings']\n",
+                "sinks.archive.accept must not name both events and events_with_findings",
+            ),
+            (
+                &format!("accept = ['findings']\n{clause}"),
+                "sinks.archive.match is for events, and the sink accepts findings only",
+            ),
+        ] {
+            assert_eq!(problems(&format!("{SMALL}{lines}")), [told]);
+        }
+        let sound = "accept = ['findings', 'insights', 'events_with_findings', 'digests']\n";
+        assert_eq!(problems(&format!("{SMALL}{sound}{clause}")), [""; 0]);
+    }
+
+    #[test]
     fn a_plugin_is_granted_only_tables_that_exist() {
         let toml = format!(
             "{SMALL}[plugins.p]\npath = 'p.wasm'\ngrants = {{ lookup = ['nets', 'other'] }}\n[tables.nets]\npath = 'n.csv'\nformat = 'csv'\nkey = 'net'\nmatch = 'network'\n"
