@@ -28,7 +28,7 @@ impl Event for Columns<'_> {
         match value {
             None => Cell::Absent,
             Some(Value::Null) => Cell::Null,
-            Some(Value::String(_)) => Cell::Text(text),
+            Some(Value::String(_)) => Cell::Text(text.as_bytes()),
             Some(Value::Object(_) | Value::Array(_)) => Cell::Json(text),
             Some(_) => Cell::Scalar(text),
         }

@@ -91,12 +91,13 @@ impl Event for Seen<'_> {
         let Some(field) = self.fields.get(column) else {
             return Cell::Absent;
         };
+        let bytes = || self.row.bytes(*field);
         // The host hands out UTF-8 only.
-        let text = || std::str::from_utf8(self.row.bytes(*field)).unwrap_or_default();
+        let text = || std::str::from_utf8(bytes()).unwrap_or_default();
         match self.row.kind(*field) {
             Kind::Absent => Cell::Absent,
             Kind::Null => Cell::Null,
-            Kind::String => Cell::Text(text()),
+            Kind::String => Cell::Text(bytes()),
             Kind::Number | Kind::Boolean => Cell::Scalar(text()),
             Kind::Object | Kind::Array => Cell::Json(text()),
         }

@@ -17,8 +17,8 @@ pub enum Cell<'a> {
     Absent,
     /// It is null.
     Null,
-    /// A string, unescaped.
-    Text(&'a str),
+    /// A string, unescaped, in UTF-8.
+    Text(&'a [u8]),
     /// The JSON text of a number or a boolean.
     Scalar(&'a str),
     /// The JSON text of an object or an array.
@@ -37,7 +37,7 @@ impl<'a> Cell<'a> {
                     .get(1..text.len().saturating_sub(1))
                     .unwrap_or_default();
                 *hold = json::unescaped(inside).into_owned();
-                Self::Text(hold)
+                Self::Text(hold.as_bytes())
             }
             Some(_) => Self::Scalar(text),
         }
@@ -54,10 +54,21 @@ pub trait Event {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Value<'a> {
     Null,
-    /// A string, or an object as a person reads it.
-    Text(&'a str),
+    /// A string, or an object as a person reads it, in UTF-8.
+    Text(&'a [u8]),
     /// A number or a boolean.
     Scalar(&'a str),
+}
+
+impl<'a> Value<'a> {
+    /// Its text, unless it is null.
+    pub(crate) fn text(self) -> Option<&'a str> {
+        match self {
+            Self::Null => None,
+            Self::Text(text) => std::str::from_utf8(text).ok(),
+            Self::Scalar(text) => Some(text),
+        }
+    }
 }
 
 /// Number of a field.
@@ -196,9 +207,7 @@ impl Fields {
     pub fn texts(&self, field: FieldId, event: &impl Event, most: usize) -> Vec<String> {
         let mut texts = Vec::new();
         self.any(field, event, &mut |value| {
-            if let Value::Text(text) | Value::Scalar(text) = value {
-                texts.push(text.to_owned());
-            }
+            texts.extend(value.text().map(str::to_owned));
             texts.len() >= most
         });
         texts
@@ -284,7 +293,7 @@ fn values(cell: Cell<'_>, each: &mut dyn FnMut(Value<'_>) -> bool) -> bool {
         Cell::Json(text) => {
             let mut out = String::with_capacity(text.len());
             json::plain(text, &mut out);
-            each(Value::Text(&out))
+            each(Value::Text(out.as_bytes()))
         }
     }
 }

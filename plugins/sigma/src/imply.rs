@@ -1,11 +1,7 @@
 //! Which events a rule can match at all, as far as that can be read off its condition: the calls that it
 //! names, or a member that must be there.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    hash::{BuildHasherDefault, Hasher},
-    sync::Arc,
-};
+use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
     condition::Expr,
@@ -13,7 +9,8 @@ use crate::{
     item::{NAME, SOURCE},
     literal::{Literal, Literals},
     matcher::Item,
-    pattern::{fold_into, folded},
+    pattern::folded,
+    texts::Texts,
 };
 
 /// Ways to match that a rule is followed into; one with more is tried on every event.
@@ -215,48 +212,33 @@ pub(crate) fn clauses<'a>(
     clauses.into_iter().collect()
 }
 
-/// A table by texts that rules hold.
-pub(crate) type Table<T> = HashMap<String, T, BuildHasherDefault<Fnv>>;
-
-/// FNV-1a: every event is looked up, and what is in the tables comes from rules alone, so nobody who makes
-/// events can fill one with names that collide.
-#[derive(Clone)]
-pub(crate) struct Fnv(u64);
-
-impl Default for Fnv {
-    fn default() -> Self {
-        Self(0xcbf2_9ce4_8422_2325)
-    }
-}
-
-impl Hasher for Fnv {
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
-}
-
 /// Finds the rules that an event could match: by the call it is about, or by a text in it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Index {
     name: Option<FieldId>,
     source: Option<FieldId>,
-    by_name: Table<Named>,
-    by_source: Table<Vec<u32>>,
+    names: Texts<Name>,
+    sources: Texts<Source>,
+    /// The last number that a source got.
+    last_source: u32,
     literals: Literals,
     /// Those that are tried on every event.
     always: Vec<u32>,
 }
 
+/// What rules want with a name of calls.
 #[derive(Clone, Debug, Default)]
-struct Named {
+struct Name {
     any_source: Vec<u32>,
-    by_source: Table<Vec<u32>>,
+    /// By the number of the source, in rising order.
+    by_source: Vec<(u32, Vec<u32>)>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Source {
+    /// Counted from 1.
+    number: u32,
+    any_name: Vec<u32>,
 }
 
 impl Index {
@@ -281,20 +263,25 @@ impl Index {
             if let (false, Some(need)) = (way.names_call(), &way.needs) {
                 self.literals.add(rule, need.field, &need.literals);
             }
-            let sources = || way.sources.iter().flatten().map(|source| folded(source));
-            let Some(names) = &way.names else {
-                for source in sources() {
-                    put(self.by_source.entry(source).or_default());
+            let mut sources = Vec::new();
+            for source in way.sources.iter().flatten() {
+                let source = self.sources.entry(folded(source));
+                if source.number == 0 {
+                    self.last_source += 1;
+                    source.number = self.last_source;
                 }
-                continue;
-            };
-            for name in names {
-                let entry = self.by_name.entry(folded(name)).or_default();
+                if way.names.is_none() {
+                    put(&mut source.any_name);
+                }
+                sources.push(source.number);
+            }
+            for name in way.names.iter().flatten() {
+                let name = self.names.entry(folded(name));
                 if way.sources.is_none() {
-                    put(&mut entry.any_source);
+                    put(&mut name.any_source);
                 }
-                for source in sources() {
-                    put(entry.by_source.entry(source).or_default());
+                for source in &sources {
+                    put(name.with(*source));
                 }
             }
         }
@@ -317,24 +304,49 @@ impl Index {
     ) {
         out.clear();
         out.extend(&self.always);
-        let fold = |field: Option<FieldId>, text: &mut String| match field
-            .map(|field| event.cell(fields.column_of(field)))
-        {
-            Some(Cell::Text(value)) => fold_into(value, text),
-            _ => text.clear(),
+        let cell = |field: Option<FieldId>| match field {
+            Some(field) => event.cell(fields.column_of(field)),
+            None => Cell::Absent,
         };
-        fold(self.name, text);
-        let named = self.by_name.get(text.as_str());
-        fold(self.source, text);
-        out.extend(self.by_source.get(text.as_str()).into_iter().flatten());
-        if let Some(named) = named {
-            out.extend(&named.any_source);
-            out.extend(named.by_source.get(text.as_str()).into_iter().flatten());
+        let source = match cell(self.source) {
+            Cell::Text(source) => self.sources.get(source),
+            _ => None,
+        };
+        let name = match cell(self.name) {
+            Cell::Text(name) => self.names.get(name),
+            _ => None,
+        };
+        if let Some(source) = source {
+            out.extend(&source.any_name);
+        }
+        if let Some(name) = name {
+            out.extend(&name.any_source);
+            let known = source.and_then(|source| name.position(source.number).ok());
+            if let Some(position) = known {
+                out.extend(&name.by_source[position].1);
+            }
         }
         self.literals.find(event, fields, text, out);
         if out.len() > self.always.len() {
             out.sort_unstable();
             out.dedup();
         }
+    }
+}
+
+impl Name {
+    /// Where a source is among those of the rules, or would be.
+    fn position(&self, source: u32) -> Result<usize, usize> {
+        self.by_source
+            .binary_search_by_key(&source, |(number, _)| *number)
+    }
+
+    /// The rules for this name of a source.
+    fn with(&mut self, source: u32) -> &mut Vec<u32> {
+        let position = self.position(source).unwrap_or_else(|position| {
+            self.by_source.insert(position, (source, Vec::new()));
+            position
+        });
+        &mut self.by_source[position].1
     }
 }

@@ -23,15 +23,15 @@
 //!         self.0[column]
 //!     }
 //! }
-//! let event = Columns([Cell::Text("DeleteBucket"), Cell::Text("s3.amazonaws.com"), Cell::Absent]);
+//! let event = Columns([Cell::Text(b"DeleteBucket"), Cell::Text(b"s3.amazonaws.com"), Cell::Absent]);
 //! let mut matched = Vec::new();
 //! pack.matches(&event, &mut Room::default(), |detection| matched.push(detection));
 //! assert_eq!(pack.rules()[pack.detections()[matched[0] as usize].rule].id, "a-bucket-was-deleted");
 //! ```
 //!
 //! The way of a rule: `yaml` reads it (most by `plain`), `rule` what it says of itself, `item` and `condition` compile it,
-//! `imply` finds out which events it can match (by
-//! `literal`, too), and `matcher` judges one by `pattern` and the like.
+//! `imply` finds out which events it can match (by `literal`, too; both look events up in `texts`), and `matcher`
+//! judges one by `pattern` and the like.
 
 use std::fmt;
 
@@ -49,6 +49,7 @@ mod pack;
 mod pattern;
 mod plain;
 mod rule;
+mod texts;
 mod yaml;
 
 pub use correlation::{Correlation, Count, Of};

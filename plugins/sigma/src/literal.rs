@@ -11,8 +11,8 @@ use regex_syntax::{
 
 use crate::{
     field::{Event, FieldId, Fields, Value},
-    imply::Table,
     pattern::{fold_into, folded},
+    texts::Texts,
 };
 
 /// A text in lower case that a value must hold.
@@ -55,18 +55,24 @@ fn required(hir: &Hir) -> Option<Vec<String>> {
 #[derive(Clone, Debug)]
 struct Watch {
     field: FieldId,
-    whole: Table<Vec<u32>>,
-    /// Bytes of the longest text in `whole`.
-    longest: usize,
-    parts: Option<AhoCorasick>,
-    /// Of each text in `parts` the rules that need it.
+    whole: Texts<Vec<u32>>,
+    parts: Option<Parts>,
+}
+
+/// Literals that stand somewhere in a value.
+#[derive(Clone, Debug)]
+struct Parts {
+    /// None where one of the literals is too short to be guessed by its pieces.
+    pieces: Option<Pieces>,
+    automaton: AhoCorasick,
+    /// Of each literal the rules that need it.
     rules: Vec<Vec<u32>>,
 }
 
 /// What will be a [`Watch`].
 #[derive(Clone, Debug, Default)]
 struct Draft {
-    whole: Table<Vec<u32>>,
+    whole: Texts<Vec<u32>>,
     parts: BTreeMap<String, Vec<u32>>,
 }
 
@@ -83,7 +89,7 @@ impl Literals {
         let draft = self.drafts.entry(field).or_default();
         for literal in literals {
             let rules = match literal {
-                Literal::Whole(text) => draft.whole.entry(text.clone()).or_default(),
+                Literal::Whole(text) => draft.whole.entry(text.clone()),
                 Literal::Part(text) => draft.parts.entry(text.clone()).or_default(),
             };
             if rules.last() != Some(&rule) {
@@ -96,22 +102,24 @@ impl Literals {
     pub(crate) fn build(&mut self) -> Vec<u32> {
         let mut left = Vec::new();
         for (field, Draft { whole, parts }) in std::mem::take(&mut self.drafts) {
-            let automaton = (!parts.is_empty()).then(|| AhoCorasick::new(parts.keys()));
-            let mut rules: Vec<Vec<u32>> = parts.into_values().collect();
+            let mut builder = AhoCorasick::builder();
+            let automaton = builder.ascii_case_insensitive(true).build(parts.keys());
             let parts = match automaton {
-                Some(Err(_)) => {
-                    left.extend(rules.drain(..).flatten());
+                _ if parts.is_empty() => None,
+                Ok(automaton) => Some(Parts {
+                    pieces: Pieces::of(parts.keys().map(String::as_bytes)),
+                    automaton,
+                    rules: parts.into_values().collect(),
+                }),
+                Err(_) => {
+                    left.extend(parts.into_values().flatten());
                     None
                 }
-                Some(Ok(automaton)) => Some(automaton),
-                None => None,
             };
             self.watches.push(Watch {
                 field,
-                longest: whole.keys().map(String::len).max().unwrap_or_default(),
                 whole,
                 parts,
-                rules,
             });
         }
         left
@@ -127,9 +135,10 @@ impl Literals {
     ) {
         for watch in &self.watches {
             fields.any(watch.field, event, &mut |value| {
-                if let Value::Text(value) | Value::Scalar(value) = value {
-                    fold_into(value, text);
-                    watch.find(text, out);
+                match value {
+                    Value::Null => {}
+                    Value::Text(value) => watch.find(value, text, out),
+                    Value::Scalar(value) => watch.find(value.as_bytes(), text, out),
                 }
                 false
             });
@@ -138,15 +147,72 @@ impl Literals {
 }
 
 impl Watch {
-    fn find(&self, folded: &str, out: &mut Vec<u32>) {
-        if folded.len() <= self.longest {
-            out.extend(self.whole.get(folded).into_iter().flatten());
+    fn find(&self, value: &[u8], room: &mut String, out: &mut Vec<u32>) {
+        out.extend(self.whole.get(value).into_iter().flatten());
+        let Some(parts) = &self.parts else { return };
+        if value.is_ascii() {
+            parts.find(value, out);
+        } else if let Ok(value) = std::str::from_utf8(value) {
+            fold_into(value, room);
+            parts.find(room.as_bytes(), out);
         }
-        if let Some(parts) = &self.parts {
-            for hit in parts.find_overlapping_iter(folded) {
-                out.extend(&self.rules[hit.pattern().as_usize()]);
+    }
+}
+
+impl Parts {
+    fn find(&self, value: &[u8], out: &mut Vec<u32>) {
+        if self.pieces.as_ref().is_some_and(|one| !one.any_in(value)) {
+            return;
+        }
+        for hit in self.automaton.find_overlapping_iter(value) {
+            out.extend(&self.rules[hit.pattern().as_usize()]);
+        }
+    }
+}
+
+/// Pieces of literals, by which most values are told to hold none of them without being read as a whole. Of
+/// the last bytes of a literal, wherever they stand, a piece begins at a multiple of `step`; and the ends of
+/// texts tell more than how they begin.
+#[derive(Clone, Debug)]
+struct Pieces {
+    step: usize,
+    /// A bit for each hash of a piece.
+    bits: Vec<bool>,
+}
+
+impl Pieces {
+    /// Bytes of a piece.
+    const LENGTH: usize = 4;
+    /// Pieces of a literal, at most: every ARN has `aws:` at its fifth byte, and steps of three pass it over.
+    const MOST: usize = 3;
+
+    fn of<'a>(literals: impl Iterator<Item = &'a [u8]> + Clone) -> Option<Self> {
+        let shortest = literals.clone().map(<[u8]>::len).min()?;
+        let step = (shortest + 1).checked_sub(Self::LENGTH)?.min(Self::MOST);
+        let room = 32 * step * literals.clone().count();
+        let mut pieces = Self {
+            step,
+            bits: vec![false; room.next_power_of_two()],
+        };
+        for literal in literals {
+            for piece in literal.windows(Self::LENGTH).rev().take(step) {
+                let bit = pieces.bit(piece);
+                pieces.bits[bit] = true;
             }
         }
+        (step > 0).then_some(pieces)
+    }
+
+    fn any_in(&self, value: &[u8]) -> bool {
+        let mut all = value.windows(Self::LENGTH).step_by(self.step);
+        all.any(|piece| self.bits[self.bit(piece)])
+    }
+
+    /// The place of a piece, in which ASCII letters of both cases are one.
+    fn bit(&self, piece: &[u8]) -> usize {
+        let piece = piece.first_chunk().copied().map(u32::from_le_bytes);
+        let hash = (piece.unwrap_or_default() | 0x2020_2020).wrapping_mul(0x9e37_79b1);
+        (hash >> 12) as usize & (self.bits.len() - 1)
     }
 }
 
@@ -159,7 +225,7 @@ mod tests {
 
     impl Event for One {
         fn cell(&self, _: usize) -> Cell<'_> {
-            Cell::Text(self.0)
+            Cell::Text(self.0.as_bytes())
         }
     }
 
@@ -185,6 +251,35 @@ mod tests {
         assert_eq!(found("a<8>b<10> <11>"), [8, 10]);
         assert_eq!(found("<11>"), [11]);
         assert!(found("<1000>").is_empty() && found("").is_empty());
+    }
+
+    #[test]
+    fn a_literal_is_found_wherever_it_stands() {
+        let mut fields = Fields::default();
+        let field = fields.add("f").unwrap();
+        for literal in [
+            "abcd",
+            "abcde",
+            "abcdef",
+            ":assumed-role/aws:",
+            "xyz",
+            "x-ü",
+        ] {
+            let mut literals = Literals::default();
+            literals.add(0, field, &[Literal::Part(literal.to_owned())]);
+            assert!(literals.build().is_empty());
+            for before in 0..20 {
+                for (around, found) in [
+                    (literal.to_uppercase(), &[0][..]),
+                    (literal[1..].to_owned(), &[]),
+                ] {
+                    let value = format!("{}{around}K", "-".repeat(before));
+                    let mut out = Vec::new();
+                    literals.find(&One(value.leak()), &fields, &mut String::new(), &mut out);
+                    assert_eq!(out, found, "{literal} after {before}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! What a line of a detection became, and judging an event by it.
 
 use std::{
-    collections::{BTreeSet, HashSet},
+    cell::LazyCell,
+    collections::BTreeSet,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
@@ -10,6 +11,7 @@ use crate::{
     literal::{self, Literal},
     moment::Part,
     pattern::{Pattern, fold_into},
+    texts::{Texts, same_ascii},
 };
 
 /// From so many exact texts on they are looked up instead of compared one by one.
@@ -36,7 +38,7 @@ pub(crate) enum Test {
     /// Some value of the field is matched by some matcher, or is one of the texts.
     Any {
         matchers: Vec<Matcher>,
-        texts: HashSet<String>,
+        texts: Texts<()>,
     },
     /// Each matcher matches some value of the field.
     All(Vec<Matcher>),
@@ -123,7 +125,7 @@ impl Test {
         } else {
             Self::Any {
                 matchers,
-                texts: HashSet::new(),
+                texts: Texts::default(),
             }
         }
     }
@@ -138,7 +140,9 @@ impl Test {
             _ => None,
         };
         if matchers.iter().filter_map(exact).count() >= INDEX_FROM {
-            texts.extend(matchers.iter().filter_map(exact));
+            for text in matchers.iter().filter_map(exact) {
+                texts.entry(text);
+            }
             matchers.retain(|matcher| exact(matcher).is_none());
         }
     }
@@ -147,7 +151,7 @@ impl Test {
 impl Item {
     /// Whether an event is as the line says.
     pub(crate) fn holds(&self, event: &impl Event, fields: &Fields, scratch: &mut Scratch) -> bool {
-        let one = |matchers: &[Matcher], texts: &HashSet<String>, scratch: &mut Scratch| {
+        let one = |matchers: &[Matcher], texts: &Texts<()>, scratch: &mut Scratch| {
             let found = fields.any(self.field, event, &mut |value| {
                 holds(value, matchers, texts, event, fields, scratch)
             });
@@ -160,7 +164,7 @@ impl Item {
             Test::Any { matchers, texts } => one(matchers, texts, scratch),
             Test::All(matchers) => matchers
                 .iter()
-                .all(|matcher| one(std::slice::from_ref(matcher), &HashSet::new(), scratch)),
+                .all(|matcher| one(std::slice::from_ref(matcher), &Texts::default(), scratch)),
         };
         holds != self.neq
     }
@@ -203,7 +207,7 @@ impl Item {
             _ if self.neq => None,
             Test::Exists(_) => None,
             Test::Any { matchers, texts } => {
-                let whole = texts.iter().cloned().map(Literal::Whole).collect();
+                let whole = texts.keys().cloned().map(Literal::Whole).collect();
                 let others: Option<Vec<_>> = matchers.iter().map(of).collect();
                 others.map(|others| [others.concat(), whole].concat())
             }
@@ -242,39 +246,37 @@ impl Item {
 fn holds(
     value: Value<'_>,
     matchers: &[Matcher],
-    texts: &HashSet<String>,
+    texts: &Texts<()>,
     event: &impl Event,
     fields: &Fields,
     scratch: &mut Scratch,
 ) -> bool {
-    let (text, scalar) = match value {
+    let (bytes, scalar) = match value {
         Value::Null => {
             return matchers
                 .iter()
                 .any(|matcher| matches!(matcher, Matcher::Null));
         }
         Value::Text(text) => (text, false),
-        Value::Scalar(text) => (text, true),
+        Value::Scalar(text) => (text.as_bytes(), true),
     };
+    if !texts.is_empty() && texts.get(bytes).is_some() {
+        return true;
+    }
+    let text = LazyCell::new(|| std::str::from_utf8(bytes).unwrap_or_default());
     let Scratch { folded } = scratch;
     let mut ready = false;
     let mut fold = |folded: &mut String| {
         if !std::mem::replace(&mut ready, true) {
-            fold_into(text, folded);
+            fold_into(&text, folded);
         }
     };
-    if !texts.is_empty() {
-        fold(folded);
-        if texts.contains(folded.as_str()) {
-            return true;
-        }
-    }
     matchers.iter().any(|matcher| match matcher {
         Matcher::Null => false,
-        Matcher::Text(pattern) if pattern.cased => pattern.matches(text),
+        Matcher::Text(pattern) if pattern.cased => pattern.matches(&text),
         Matcher::Text(pattern) => match pattern.exact() {
             // The common case needs no copy.
-            Some(exact) if text.is_ascii() => exact.eq_ignore_ascii_case(text),
+            Some(exact) if bytes.is_ascii() => same_ascii(exact, bytes),
             _ => {
                 fold(folded);
                 pattern.matches(folded)
@@ -283,40 +285,37 @@ fn holds(
         Matcher::Either(patterns) => {
             fold(folded);
             let fits =
-                |pattern: &Pattern| pattern.matches(if pattern.cased { text } else { folded });
+                |pattern: &Pattern| pattern.matches(if pattern.cased { &text } else { folded });
             patterns.iter().any(fits)
         }
         Matcher::Number(number, pattern) => {
             let equal =
                 |text: &str| number_of(text).is_some_and(|value| Order::Eq.holds(value, *number));
             fold(folded);
-            pattern.matches(folded) || scalar && equal(text)
+            pattern.matches(folded) || scalar && equal(&text)
         }
         Matcher::Order(order, limit) => {
-            number_of(text).is_some_and(|value| order.holds(value, *limit))
+            number_of(&text).is_some_and(|value| order.holds(value, *limit))
         }
         #[allow(clippy::cast_precision_loss, reason = "parts of a time are small")]
         Matcher::Time(part, order, limit) => part
-            .of(text)
+            .of(&text)
             .is_some_and(|value| order.holds(value as f64, *limit)),
-        Matcher::Regex(regex) => regex.is_match(text.as_bytes()),
-        Matcher::Cidr(network) => network.holds(text),
+        Matcher::Regex(regex) => regex.is_match(bytes),
+        Matcher::Cidr(network) => network.holds(&text),
         Matcher::Field {
             field,
             place,
             cased,
         } => {
+            let fold = |text: &str| match cased {
+                true => text.to_owned(),
+                false => crate::pattern::folded(text),
+            };
             fields
-                .any(*field, event, &mut |other| match other {
-                    Value::Null => false,
-                    Value::Text(other) | Value::Scalar(other) if *cased => {
-                        placed(text, other, *place)
-                    }
-                    Value::Text(other) | Value::Scalar(other) => placed(
-                        &crate::pattern::folded(text),
-                        &crate::pattern::folded(other),
-                        *place,
-                    ),
+                .any(*field, event, &mut |other| {
+                    let other = other.text();
+                    other.is_some_and(|other| placed(&fold(&text), &fold(other), *place))
                 })
                 .enough
         }

@@ -28,7 +28,7 @@ impl Event for Columns {
         match &self.0[column] {
             Held::Absent => Cell::Absent,
             Held::Null => Cell::Null,
-            Held::Text(text) => Cell::Text(text),
+            Held::Text(text) => Cell::Text(text.as_bytes()),
             Held::Scalar(text) => Cell::Scalar(text),
             Held::Json(text) => Cell::Json(text),
         }
