@@ -69,7 +69,8 @@ impl Table {
             }
             "UpdateItem" => {
                 let item = items.entry(key(&asked["Key"]).to_owned()).or_default();
-                let added = &asked["ExpressionAttributeValues"][":deliveries"]["SS"][0];
+                let values = &asked["ExpressionAttributeValues"];
+                let added = &values[":deliveries"]["SS"][0];
                 match item.get_mut("deliveries").map(|all| all.get_mut("SS")) {
                     Some(None) => return (400, error("ValidationException")),
                     Some(Some(all)) => {
@@ -82,6 +83,8 @@ impl Table {
                         item.insert("deliveries".into(), json!({"SS": [added]}));
                     }
                 }
+                item.insert("pk".into(), asked["Key"]["pk"].clone());
+                item.insert("expires".into(), values[":expires"].clone());
                 for name in asked["ExpressionAttributeNames"].as_object().expect("names").values() {
                     if let Some(name) = name.as_str().filter(|name| name.starts_with("upto#")) {
                         item.remove(name);
