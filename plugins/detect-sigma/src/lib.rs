@@ -77,7 +77,7 @@ struct Compiled {
     fields: Vec<Field>,
     /// When an event happened, where a correlation asks for an order.
     time: Option<Field>,
-    told: Vec<[(&'static str, String); 4]>,
+    told: Vec<Vec<(&'static str, String)>>,
 }
 
 /// A row as the rules see it.
@@ -227,15 +227,18 @@ fn report(pack: &Pack) -> Result<(), String> {
     Ok(())
 }
 
-/// The attributes that all findings of a rule share.
-fn told(rule: &Rule) -> [(&'static str, String); 4] {
+/// The attributes that all findings of a rule share, without those that say nothing.
+fn told(rule: &Rule) -> Vec<(&'static str, String)> {
     let join = |texts: &mut dyn Iterator<Item = String>| texts.collect::<Vec<_>>().join(", ");
-    [
+    let all = [
         ("technique", join(&mut rule.techniques())),
         ("tactic", join(&mut rule.tactics())),
         ("references", rule.references.join(" ")),
         ("falsePositives", rule.false_positives.join(" ")),
-    ]
+    ];
+    all.into_iter()
+        .filter(|(_, text)| !text.is_empty())
+        .collect()
 }
 
 impl DetectSigma {

@@ -189,7 +189,7 @@ impl Pieces {
     fn of<'a>(literals: impl Iterator<Item = &'a [u8]> + Clone) -> Option<Self> {
         let shortest = literals.clone().map(<[u8]>::len).min()?;
         let step = (shortest + 1).checked_sub(Self::LENGTH)?.min(Self::MOST);
-        let room = 32 * step * literals.clone().count();
+        let room = (64 * step * literals.clone().count()).max(1 << 12);
         let mut pieces = Self {
             step,
             bits: vec![false; room.next_power_of_two()],
