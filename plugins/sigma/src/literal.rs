@@ -211,8 +211,10 @@ impl Pieces {
     /// The place of a piece, in which ASCII letters of both cases are one.
     fn bit(&self, piece: &[u8]) -> usize {
         let piece = piece.first_chunk().copied().map(u32::from_le_bytes);
-        let hash = (piece.unwrap_or_default() | 0x2020_2020).wrapping_mul(0x9e37_79b1);
-        (hash >> 12) as usize & (self.bits.len() - 1)
+        let lower = u64::from(piece.unwrap_or_default() | 0x2020_2020);
+        // Bits that depend on all bytes of the piece.
+        let hash = lower.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
+        usize::try_from(hash).unwrap_or_default() & (self.bits.len() - 1)
     }
 }
 
