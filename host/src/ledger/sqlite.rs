@@ -527,8 +527,8 @@ mod tests {
             let observed = ledger.observe(both(), 100).await.unwrap();
             let id = observed[0].finding.id.clone();
             let damage = format!("UPDATE findings SET {damage} WHERE id = ?1");
-            let damaged = ledger.connection.lock().unwrap().execute(&damage, [&id]);
-            assert_eq!(damaged.unwrap(), 1);
+            let changed = ledger.connection.lock().unwrap().execute(&damage, [&id]);
+            assert_eq!(changed.unwrap(), 1);
             let owed = ledger.outdated(101, 9).await.unwrap();
             assert!(owed.contains(&observed[1].finding.id), "{damage}");
             assert_eq!(
@@ -549,8 +549,8 @@ mod tests {
         let observed = observed.unwrap();
         let damage = "UPDATE findings SET id = x'00' WHERE id = ?1";
         let id = &observed[0].finding.id;
-        let damaged = ledger.connection.lock().unwrap().execute(damage, [id]);
-        assert_eq!(damaged.unwrap(), 1);
+        let changed = ledger.connection.lock().unwrap().execute(damage, [id]);
+        assert_eq!(changed.unwrap(), 1);
         assert_eq!(
             ledger.outdated(101, 9).await.unwrap(),
             [observed[1].finding.id.as_str()]
