@@ -33,6 +33,10 @@ pub(super) const RUST: &[File] = &[
         include_str!("../../../plugins/sdk/src/batch.rs"),
     ),
     (
+        "sdk/rust/plugin/src/cache.rs",
+        include_str!("../../../plugins/sdk/src/cache.rs"),
+    ),
+    (
         "sdk/rust/plugin/src/guest.rs",
         include_str!("../../../plugins/sdk/src/guest.rs"),
     ),

@@ -11,42 +11,57 @@ pub(crate) struct Identity<'a> {
     pub(crate) issuer: &'a [u8],
 }
 
-impl<'a> Identity<'a> {
+/// Who acted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Actor<'a> {
     /// What kind of actor it is.
+    pub(crate) kind: &'static str,
+    /// ARN of who acted: for a role session the role's, for a service its name.
+    pub(crate) principal: &'a [u8],
+    /// Name of the user, or of the session.
+    pub(crate) name: &'a [u8],
+}
+
+impl<'a> Identity<'a> {
+    /// Who acted.
     ///
     /// An IAM user counts as human: `CloudTrail` does not tell a person's keys from a program's. Of role
     /// sessions those of `IAM Identity Center`, and those named by an address of mail, are people; those
     /// of an instance, a function or a service-linked role are not.
-    pub(crate) fn actor(self) -> &'static str {
+    pub(crate) fn actor(self) -> Actor<'a> {
+        let actor = |kind, principal, name| Actor {
+            kind,
+            principal,
+            name,
+        };
         match self.kind {
-            b"IAMUser" | b"IdentityCenterUser" => "human",
-            b"Root" => "root",
-            b"AssumedRole" | b"Role" => self.session(),
-            b"FederatedUser" | b"SAMLUser" | b"WebIdentityUser" | b"Directory" => "federated",
-            b"AWSService" => "aws-service",
-            b"" if !self.invoked_by.is_empty() => "aws-service",
-            _ => "unknown",
+            b"IAMUser" | b"IdentityCenterUser" => actor("human", self.arn, self.name()),
+            b"AssumedRole" => {
+                let role = either(self.issuer, self.arn);
+                actor(self.session(), role, self.session_name())
+            }
+            b"AWSService" => {
+                let service = either(self.arn, self.invoked_by);
+                actor("aws-service", service, self.invoked_by)
+            }
+            b"Root" => actor("root", self.arn, b"root"),
+            b"Role" => actor(self.session(), self.arn, self.name()),
+            b"FederatedUser" => actor("federated", self.arn, self.session_name()),
+            b"SAMLUser" | b"WebIdentityUser" | b"Directory" => {
+                actor("federated", self.arn, self.name())
+            }
+            b"" if !self.invoked_by.is_empty() => actor("aws-service", self.arn, self.name()),
+            _ => actor("unknown", self.arn, self.name()),
         }
     }
 
-    /// ARN of who acted: for a role session the role's, for a service its name.
-    pub(crate) fn principal(self) -> &'a [u8] {
-        match self.kind {
-            b"AssumedRole" if !self.issuer.is_empty() => self.issuer,
-            b"AWSService" if self.arn.is_empty() => self.invoked_by,
-            _ => self.arn,
-        }
-    }
-
-    /// Name of the user, or of the session.
-    pub(crate) fn name(self) -> &'a [u8] {
-        match self.kind {
-            b"Root" => b"root",
-            b"AssumedRole" | b"FederatedUser" => self.session_name(),
-            b"AWSService" => self.invoked_by,
-            _ if !self.user_name.is_empty() => self.user_name,
-            _ if !self.arn.is_empty() => after_last(self.arn, b'/').unwrap_or_default(),
-            _ => self.session_name(),
+    fn name(self) -> &'a [u8] {
+        if !self.user_name.is_empty() {
+            self.user_name
+        } else if self.arn.is_empty() {
+            self.session_name()
+        } else {
+            after_last(self.arn, b'/').unwrap_or_default()
         }
     }
 
@@ -71,6 +86,11 @@ impl<'a> Identity<'a> {
             .or_else(of_id)
             .unwrap_or_default()
     }
+}
+
+/// The first, unless it is empty.
+fn either<'a>(first: &'a [u8], second: &'a [u8]) -> &'a [u8] {
+    if first.is_empty() { second } else { first }
 }
 
 /// Whether MFA was used: the session says so in words, a login at the console with yes and no.
@@ -142,7 +162,7 @@ mod tests {
             ),
         ];
         for (issuer, arn, kind) in cases {
-            assert_eq!(role(issuer, arn).actor(), kind, "{issuer} {arn}");
+            assert_eq!(role(issuer, arn).actor().kind, kind, "{issuer} {arn}");
         }
     }
 
@@ -163,7 +183,8 @@ mod tests {
                     kind,
                     ..Identity::default()
                 }
-                .actor(),
+                .actor()
+                .kind,
                 actor
             );
         }
@@ -176,8 +197,8 @@ mod tests {
             invoked_by: b"rds.amazonaws.com",
             ..Identity::default()
         };
-        assert_eq!(service.principal(), b"rds.amazonaws.com");
-        assert_eq!(service.name(), b"rds.amazonaws.com");
+        assert_eq!(service.actor().principal, b"rds.amazonaws.com");
+        assert_eq!(service.actor().name, b"rds.amazonaws.com");
     }
 
     #[test]
@@ -187,8 +208,8 @@ mod tests {
             principal_id: b"AROAEXAMPLE:build",
             ..Identity::default()
         };
-        assert_eq!(session.name(), b"build");
-        assert_eq!(session.principal(), b"");
+        assert_eq!(session.actor().name, b"build");
+        assert_eq!(session.actor().principal, b"");
     }
 
     #[test]

@@ -59,17 +59,23 @@ const FAMILIES: &[(&str, &str)] = &[
     ("mozilla/", "browser"),
 ];
 
-/// The table, by the first letter of the part.
+/// The table, by the first two letters of the part.
 #[derive(Debug)]
-pub(crate) struct Families([Vec<usize>; 128]);
+pub(crate) struct Families(Vec<Vec<usize>>);
+
+/// Where parts that begin with these letters stand; others may stand there too.
+fn place(first: u8, second: u8) -> usize {
+    usize::from(first & 31) << 5 | usize::from(second & 31)
+}
 
 impl Default for Families {
     fn default() -> Self {
-        let mut by_first = [const { Vec::new() }; 128];
+        let mut by_start = vec![Vec::new(); 1 << 10];
         for (at, (part, _)) in FAMILIES.iter().enumerate() {
-            by_first[usize::from(part.as_bytes()[0] & 127)].push(at);
+            let part = part.as_bytes();
+            by_start[place(part[0], part[1])].push(at);
         }
-        Self(by_first)
+        Self(by_start)
     }
 }
 
@@ -81,9 +87,9 @@ impl Families {
         }
         let agent = agent[..agent.len().min(MOST)].to_ascii_lowercase();
         let mut best = FAMILIES.len();
-        for (start, &byte) in agent.iter().enumerate() {
+        for (start, pair) in agent.windows(2).enumerate() {
             // In the order of the table: what comes after the best is none better.
-            for &at in &self.0[usize::from(byte & 127)] {
+            for &at in &self.0[place(pair[0], pair[1])] {
                 if at >= best {
                     break;
                 }

@@ -22,7 +22,6 @@
 //! follows from an address or a user agent is worked out once and kept for the next event with the same.
 
 mod actor;
-mod cache;
 mod client;
 mod network;
 mod networks;
@@ -32,11 +31,12 @@ mod tables;
 use std::net::IpAddr;
 
 use actor::Identity;
-use cache::Cache;
 use client::Families;
 use networks::Networks;
 pub use settings::Config;
-use sluicegate_plugin::{Batch, Column, Field, Output, Process, Row, Subscription, log, plugin};
+use sluicegate_plugin::{
+    Batch, Cache, Column, Field, Output, Process, Row, Subscription, log, plugin,
+};
 use tables::Tables;
 
 /// The plugin with the fields it reads.
@@ -205,9 +205,10 @@ impl EnrichContext {
             invoked_by: row.bytes(self.invoked_by),
             issuer: row.bytes(self.issuer),
         };
-        columns.kind.str(row, identity.actor());
-        put(&mut columns.principal, row, identity.principal());
-        put(&mut columns.name, row, identity.name());
+        let actor = identity.actor();
+        columns.kind.str(row, actor.kind);
+        put(&mut columns.principal, row, actor.principal);
+        put(&mut columns.name, row, actor.name);
         put(&mut columns.account, row, row.bytes(self.account));
         put(&mut columns.source, row, row.bytes(self.source));
         let vouched = [

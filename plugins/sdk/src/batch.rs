@@ -202,18 +202,19 @@ impl<'a> Row<'a> {
         }
     }
 
+    #[inline]
     fn slice(self, column: &'a Column) -> &'a [u8] {
         let index = self.index as usize;
-        match (
-            column.kinds.get(index),
-            column.offsets.get(index),
-            column.offsets.get(index + 1),
-        ) {
-            (Some(kind), Some(&start), Some(&end)) if *kind > 1 => column
+        // Of most columns a row has nothing.
+        if column.kinds.get(index).is_none_or(|kind| *kind <= 1) {
+            return &[];
+        }
+        match column.offsets.get(index..).and_then(<[u32]>::first_chunk) {
+            Some(&[start, end]) => column
                 .data
                 .get(start as usize..end as usize)
                 .unwrap_or_default(),
-            _ => &[],
+            None => &[],
         }
     }
 }

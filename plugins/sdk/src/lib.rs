@@ -76,6 +76,7 @@ pub mod bindings {
         default_bindings_module: "sluicegate_plugin::bindings",
     });
 }
+mod cache;
 #[doc(hidden)]
 pub mod guest;
 pub mod log;
@@ -88,6 +89,7 @@ pub mod testing;
 
 pub use batch::{Batch, Field, Kind, Row, Select};
 pub use bindings::sluicegate::plugin::{manifest::Kind as PluginKind, types::Severity};
+pub use cache::Cache;
 pub use output::{Column, Finding, Output};
 pub use sluicegate_plugin_macros::{configuration, plugin};
 pub use subscription::{Clause, Subscription, pointer};

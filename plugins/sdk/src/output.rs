@@ -1,5 +1,7 @@
 //! What a plugin says of a batch: additions, findings, masks, drops.
 
+use std::cmp::Ordering;
+
 use crate::{
     Row, Severity,
     bindings::{
@@ -112,11 +114,13 @@ impl Column {
         self.put(row, 4, if value { b"true" } else { b"false" });
     }
 
+    #[inline]
     fn put(&mut self, row: Row<'_>, kind: u8, text: &[u8]) {
-        if self.values.kinds.len() > row.index() as usize {
-            return;
+        match self.values.kinds.len().cmp(&(row.index() as usize)) {
+            Ordering::Greater => return,
+            Ordering::Equal => {}
+            Ordering::Less => self.pad(row.index()),
         }
-        self.pad(row.index());
         self.values.kinds.push(kind);
         self.values.data.extend_from_slice(text);
         self.values.offsets.push(self.end());
@@ -124,10 +128,8 @@ impl Column {
 
     fn pad(&mut self, rows: u32) {
         let end = self.end();
-        while self.values.kinds.len() < rows as usize {
-            self.values.kinds.push(0);
-            self.values.offsets.push(end);
-        }
+        self.values.kinds.resize(rows as usize, 0);
+        self.values.offsets.resize(rows as usize + 1, end);
     }
 
     fn end(&self) -> u32 {
