@@ -28,6 +28,8 @@ pub(crate) struct Event<'a> {
     pub(crate) plugin: &'a DetectCloudtrail,
     /// As the service's documentation calls it, without the version that some services append.
     pub(crate) name: &'a str,
+    /// The type of the identity.
+    pub(crate) identity: &'a str,
     pub(crate) outcome: Outcome,
     /// Empty until [`Event::read_parameters`].
     pub(crate) parameters: Object<'a>,
@@ -45,6 +47,7 @@ impl<'a> Event<'a> {
             row,
             plugin,
             name: stem(row.str(plugin.name).unwrap_or_default()),
+            identity: row.str(plugin.identity_type).unwrap_or_default(),
             outcome,
             parameters: Object::default(),
         }
@@ -63,33 +66,23 @@ impl<'a> Event<'a> {
 
     /// The role of a session, else the principal's own ARN, else the account.
     pub(crate) fn principal(&self) -> &'a str {
-        let session = self.text(self.plugin.identity_type) == "AssumedRole";
-        let issuer = if session {
-            self.text(self.plugin.issuer)
-        } else {
-            ""
-        };
-        [
-            issuer,
-            self.text(self.plugin.arn),
-            self.text(self.plugin.account),
-            self.text(self.plugin.recipient),
-        ]
-        .into_iter()
-        .find(|text| !text.is_empty())
-        .unwrap_or("unknown")
+        let plugin = self.plugin;
+        let fields = [plugin.issuer, plugin.arn, plugin.account, plugin.recipient];
+        // Only a session is named by its issuer.
+        let first = usize::from(self.identity != "AssumedRole");
+        let mut texts = fields[first..].iter().map(|field| self.text(*field));
+        texts.find(|text| !text.is_empty()).unwrap_or("unknown")
     }
 
     /// Root or a user of the account, whose credentials last, as against sessions of roles.
     pub(crate) fn is_user(&self) -> bool {
-        matches!(self.text(self.plugin.identity_type), "IAMUser" | "Root")
+        matches!(self.identity, "IAMUser" | "Root")
     }
 
     /// A user, or somebody who came by federation or single sign-on.
     pub(crate) fn is_person(&self) -> bool {
-        let kind = self.text(self.plugin.identity_type);
         matches!(
-            kind,
+            self.identity,
             "IAMUser" | "Root" | "FederatedUser" | "SAMLUser" | "IdentityCenterUser"
         ) || self.text(self.plugin.issuer).contains("/AWSReservedSSO_")
             || self.text(self.plugin.arn).contains("/AWSReservedSSO_")
@@ -103,7 +96,7 @@ impl<'a> Event<'a> {
     /// Whether the call is about another user than the caller; a call that names none is about the caller.
     pub(crate) fn is_about_another(&self) -> bool {
         let user = self.parameters.get("userName").str();
-        let own = match self.text(self.plugin.identity_type) {
+        let own = match self.identity {
             "IAMUser" => self
                 .text(self.plugin.arn)
                 .rsplit('/')
@@ -145,6 +138,10 @@ impl<'a> Event<'a> {
 /// A call's name without the version that Lambda and `CloudFront` append: `20150331`, `20150331v2`,
 /// `2020_05_31`.
 pub(crate) fn stem(name: &str) -> &str {
+    // Most have none, and every version ends in a digit.
+    if !name.ends_with(|last: char| last.is_ascii_digit()) {
+        return name;
+    }
     let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
     let mut rest = name;
     if let Some((before, version)) = name.rsplit_once('v')

@@ -28,7 +28,7 @@ use found::{Found, Match};
 use network::Network;
 use rules::Index;
 use sluicegate_plugin::{
-    Batch, Field, Finding, Output, Process, Severity as Level, Subscription, plugin,
+    Batch, Cache, Field, Finding, Output, Process, Severity as Level, Subscription, plugin,
 };
 
 /// The plugin with the fields it reads. Few, for the host takes them out of every event: what rules want
@@ -75,6 +75,8 @@ pub struct DetectCloudtrail {
     index: Index,
     networks: Vec<Network>,
     agents: Agents,
+    /// Of an agent, whether it names a tool.
+    tools: Cache<bool>,
 }
 
 impl Process for DetectCloudtrail {
@@ -102,8 +104,6 @@ impl Process for DetectCloudtrail {
     }
 
     fn process(&self, batch: &Batch<'_>, out: &mut Output) -> Result<(), String> {
-        // Neighbours tend to have the same agent.
-        let mut agent: (&[u8], bool) = (b"", false);
         for row in batch.rows() {
             let mut event = Event::new(row, self);
             let mut found = Found::default();
@@ -111,11 +111,9 @@ impl Process for DetectCloudtrail {
             let mut matches = found.judged(event.outcome);
             failure(&event, &mut matches);
             self.caller(&event, &mut matches);
-            let text = row.bytes(self.agent);
-            if text != agent.0 {
-                agent = (text, self.agents.names_one(text));
-            }
-            if agent.1 {
+            let agent = row.bytes(self.agent);
+            let names_one = || self.agents.names_one(agent);
+            if self.tools.with(agent, names_one, |named| *named) {
                 matches.push(Match::of(&calls::ATTACK_TOOL_USED));
             }
             if matches.len() > MOST_FINDINGS {
@@ -154,15 +152,18 @@ impl DetectCloudtrail {
     fn caller(&self, event: &Event<'_>, matches: &mut Vec<Match>) {
         // Root acting itself: not a service in its name, and not a login that failed. A service is never
         // the first: root's own call to it is found.
-        let root = event.text(self.identity_type) == "Root";
         let by_service =
-            event.row.has(self.invoked_by) || event.text(self.event_type) == "AwsServiceEvent";
-        if root && !by_service && event.text(self.login) != "Failure" {
+            || event.row.has(self.invoked_by) || event.text(self.event_type) == "AwsServiceEvent";
+        if event.identity == "Root" && !by_service() && event.text(self.login) != "Failure" {
             matches.push(Match::of(&access::ROOT_USED));
         }
-        let names = [event.text(self.arn), event.text(self.issuer)];
-        let mut emergency = self.config.break_glass.iter();
-        if emergency.any(|arn| names.contains(&arn.as_str())) {
+        let emergency = &self.config.break_glass;
+        let names = || [event.text(self.arn), event.text(self.issuer)];
+        if !emergency.is_empty()
+            && names()
+                .iter()
+                .any(|name| emergency.iter().any(|arn| arn == name))
+        {
             matches.push(Match::of(&access::BREAK_GLASS_USED));
         }
         let networks = &self.networks;

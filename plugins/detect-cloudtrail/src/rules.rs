@@ -116,16 +116,15 @@ impl Index {
         let wanted = order(event.name);
         let start = self.0.partition_point(|(name, _)| order(name) < wanted);
         let named = self.0[start..].iter();
+        let named = named.take_while(|(name, _)| *name == event.name).count();
+        if named == 0 {
+            return;
+        }
+        event.read_parameters();
         let source = event.text(event.plugin.source);
         let source = source.strip_suffix(".amazonaws.com").unwrap_or_default();
-        let name = event.name;
-        let mut is_read = false;
-        for (_, watch) in named.take_while(|(other, _)| *other == name) {
+        for (_, watch) in &self.0[start..start + named] {
             if watch.source == source {
-                if !is_read {
-                    event.read_parameters();
-                    is_read = true;
-                }
                 (watch.judge)(event, found);
             }
         }

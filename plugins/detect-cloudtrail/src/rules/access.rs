@@ -57,7 +57,7 @@ fn console_login(event: &Event<'_>, found: &mut Found) {
 
 fn signin_token(event: &Event<'_>, found: &mut Found) {
     let found = found.add(&rules::SIGNIN_TOKEN_ISSUED);
-    if event.text(event.plugin.identity_type) == "FederatedUser" || event.is_user() {
+    if event.identity == "FederatedUser" || event.is_user() {
         found.severity(Severity::Medium);
     }
 }
@@ -81,7 +81,7 @@ fn password_policy(event: &Event<'_>, found: &mut Found) {
 fn role_chained(event: &Event<'_>, found: &mut Found) {
     let role = event.parameter("roleArn");
     let leads_out = policy::account_of(&role).is_some_and(|account| !event.trusts(account));
-    if leads_out && event.text(event.plugin.identity_type) == "AssumedRole" {
+    if leads_out && event.identity == "AssumedRole" {
         found.add(&rules::ROLE_CHAINED).about("role", role);
     }
 }
