@@ -5,7 +5,19 @@
 
 use crate::detector::Detector;
 
-static TABLE: &[u8] = include_bytes!("members.bin");
+static TABLE: [u32; BYTES.len() / 4] = words();
+const BYTES: &[u8] = include_bytes!("members.bin");
+
+const fn words() -> [u32; BYTES.len() / 4] {
+    let mut words = [0; BYTES.len() / 4];
+    let (chunks, _) = BYTES.as_chunks();
+    let mut at = 0;
+    while at < chunks.len() {
+        words[at] = u32::from_le_bytes(chunks[at]);
+        at += 1;
+    }
+    words
+}
 
 /// The hash of no name at all.
 pub(crate) const START: u32 = 0x811c_9dc5;
@@ -15,7 +27,7 @@ const NOWHERE: u32 = 0;
 
 /// The members that are listed for one call, as hashes.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Members(&'static [u8]);
+pub(crate) struct Members(&'static [u32]);
 
 impl Members {
     /// Those of a call; `source` is the event's, such as `sqs.amazonaws.com`.
@@ -46,7 +58,7 @@ impl Members {
             return (NOWHERE, None);
         }
         let trail = add(add(trail, b"/"), name);
-        let listed = words(self.0).find(|listed| (listed ^ trail) >> 1 == 0);
+        let listed = self.0.iter().find(|&&listed| (listed ^ trail) >> 1 == 0);
         let detector = listed.map(|listed| match listed & 1 {
             1 => Detector::KnownPlace,
             _ => Detector::SensitiveMember,
@@ -69,42 +81,14 @@ fn unversioned(name: &[u8]) -> &[u8] {
 }
 
 fn find(hash: u32) -> Option<Members> {
-    let count = word(0)?;
-    let head = |index: u32| word(1 + 2 * index as usize);
-    let (mut low, mut high) = (0, count);
-    while low < high {
-        let middle = low.midpoint(high);
-        if head(middle)? < hash {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    if low == count || head(low)? != hash {
-        return None;
-    }
-    let members = TABLE.get(4 + 8 * count as usize..)?;
-    let first = |index: u32| word(2 + 2 * index as usize);
-    let start = first(low)? as usize * 4;
-    let end = if low + 1 < count {
-        first(low + 1)? as usize * 4
-    } else {
-        members.len()
-    };
-    members.get(start..end).map(Members)
-}
-
-/// The number at this place of the table.
-fn word(index: usize) -> Option<u32> {
-    words(TABLE.get(4 * index..4 * index + 4)?).next()
-}
-
-fn words(bytes: &[u8]) -> impl Iterator<Item = u32> {
-    bytes
-        .as_chunks::<4>()
-        .0
-        .iter()
-        .map(|chunk| u32::from_le_bytes(*chunk))
+    let (&count, rest) = TABLE.split_first()?;
+    let (heads, members) = rest.split_at_checked(2 * count as usize)?;
+    let (heads, _) = heads.as_chunks::<2>();
+    let at = heads.binary_search_by_key(&hash, |head| head[0]).ok()?;
+    let end = heads
+        .get(at + 1)
+        .map_or(members.len(), |next| next[1] as usize);
+    members.get(heads[at][1] as usize..end).map(Members)
 }
 
 /// FNV-1a, in lower case.

@@ -192,6 +192,11 @@ static IN_AUTHORITY: [bool; 256] = {
 
 /// `user:password@`, after `://`.
 fn has_password(text: &[u8]) -> bool {
+    // Most end before there is any colon.
+    let first = run(text, |byte| byte != b':' && IN_AUTHORITY[usize::from(byte)]);
+    if text.get(first) != Some(&b':') {
+        return false;
+    }
     let authority = &text[..run(text, |byte| IN_AUTHORITY[usize::from(byte)])];
     let Some(end) = authority.iter().rposition(|&byte| byte == b'@') else {
         return false;
