@@ -1,5 +1,7 @@
 //! Text in base64, wherever it starts in a run of its letters.
 
+use crate::scan;
+
 /// What is decoded at most.
 pub(crate) const LONGEST: usize = 64 * 1024;
 
@@ -37,16 +39,11 @@ fn value(byte: u8) -> u8 {
 /// The run of base64 around a position; line breaks within it count as part of it.
 pub(crate) fn run(text: &[u8], at: usize) -> (usize, usize) {
     let is_letter = |byte: &u8| value(*byte) != NONE;
-    let before = text[..at].iter().rposition(|byte| !is_letter(byte));
-    let start = before.map_or(0, |before| before + 1);
+    let start = scan::base64_start(text, at);
     let mut end = at;
     let mut line = start;
     loop {
-        let left = &text[end..];
-        end += left
-            .iter()
-            .position(|byte| !is_letter(byte))
-            .unwrap_or(left.len());
+        end = scan::base64_end(text, end);
         let next = match text[end..] {
             [b'\r', b'\n', ..] => end + 2,
             [b'\n', ..] => end + 1,

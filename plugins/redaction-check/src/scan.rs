@@ -263,6 +263,42 @@ pub(crate) fn quote_or_escape(text: &[u8], mut start: usize) -> usize {
     end.map_or(text.len(), |end| start + end)
 }
 
+/// Where the run of base64 starts that reaches up to a position.
+#[cfg_attr(target_arch = "wasm32", target_feature(enable = "simd128"))]
+pub(crate) fn base64_start(text: &[u8], at: usize) -> usize {
+    let (rest, blocks) = text[..at].as_rchunks::<16>();
+    let mut start = at;
+    for block in blocks.iter().rev() {
+        let others = others(block);
+        if others != 0 {
+            return start - (others << 16).leading_zeros() as usize;
+        }
+        start -= 16;
+    }
+    let before = rest.iter().rposition(|&byte| !is_base64(byte));
+    before.map_or(0, |before| before + 1)
+}
+
+/// Where the run of base64 ends that starts at a position.
+#[cfg_attr(target_arch = "wasm32", target_feature(enable = "simd128"))]
+pub(crate) fn base64_end(text: &[u8], start: usize) -> usize {
+    let (blocks, rest) = text[start..].as_chunks::<16>();
+    let mut at = start;
+    for block in blocks {
+        let others = others(block);
+        if others != 0 {
+            return at + others.trailing_zeros() as usize;
+        }
+        at += 16;
+    }
+    let after = rest.iter().position(|&byte| !is_base64(byte));
+    after.map_or(text.len(), |after| at + after)
+}
+
+fn is_base64(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"+/-_".contains(&byte)
+}
+
 /// The two blocks before, which are needed to see runs; the nearer one first.
 #[derive(Default)]
 struct Runs {
@@ -393,6 +429,35 @@ fn ends(block: &Block) -> u32 {
     (0..16).filter(is_end).fold(0, |bits, at| bits | 1 << at)
 }
 
+/// One bit a position that has nothing of base64.
+#[cfg(target_arch = "wasm32")]
+#[target_feature(enable = "simd128")]
+#[inline]
+fn others(block: &[u8; 16]) -> u32 {
+    use core::arch::wasm32::{
+        u8x16_bitmask, u8x16_eq, u8x16_shr, u8x16_splat, u8x16_swizzle, v128_and, v128_or,
+    };
+
+    let bytes = load(block, 0);
+    let low = u8x16_swizzle(CLASS.0, v128_and(bytes, u8x16_splat(15)));
+    let high = u8x16_swizzle(CLASS.1, u8x16_shr(bytes, 4));
+    let class = v128_and(v128_and(low, high), u8x16_splat(BASE64));
+    let brackets = v128_or(
+        u8x16_eq(bytes, u8x16_splat(b'[')),
+        u8x16_eq(bytes, u8x16_splat(b']')),
+    );
+    u32::from(u8x16_bitmask(v128_or(
+        u8x16_eq(class, u8x16_splat(0)),
+        brackets,
+    )))
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+fn others(block: &[u8; 16]) -> u32 {
+    let is_other = |at: &usize| !is_base64(block[*at]);
+    (0..16).filter(is_other).fold(0, |bits, at| bits | 1 << at)
+}
+
 /// A table by lower and by upper half, ready for lookups.
 #[cfg(target_arch = "wasm32")]
 type Lookup = (core::arch::wasm32::v128, core::arch::wasm32::v128);
@@ -417,10 +482,10 @@ const fn vector(b: [u8; 16]) -> core::arch::wasm32::v128 {
 #[cfg(target_arch = "wasm32")]
 #[target_feature(enable = "simd128")]
 #[inline]
-fn load(bytes: &Block, at: usize) -> core::arch::wasm32::v128 {
+fn load(bytes: &[u8], at: usize) -> core::arch::wasm32::v128 {
     let (words, _) = bytes[at..].as_chunks::<8>();
     let [first, second, ..] = *words else {
-        unreachable!("a block has two bytes more");
+        unreachable!("sixteen bytes are there");
     };
     core::arch::wasm32::u64x2(u64::from_le_bytes(first), u64::from_le_bytes(second))
 }
@@ -518,6 +583,21 @@ mod tests {
                 assert_eq!(told, [false, true], "{shift} {gap}");
             }
         }
+    }
+
+    #[test]
+    fn runs_are_measured_wherever_they_start_and_end() {
+        for byte in 0..=255 {
+            for at in [0, 1, 15, 16, 17, 33] {
+                let mut text = *b"aB3/+_-xaB3/+_-xaB3/+_-xaB3/+_-xaB3/+_-x";
+                text[at] = byte;
+                let is_letter = byte.is_ascii_alphanumeric() || b"+/-_".contains(&byte);
+                let (end, start) = if is_letter { (40, 0) } else { (at, at + 1) };
+                assert_eq!(base64_end(&text, 0), end, "{byte} {at}");
+                assert_eq!(base64_start(&text, 40), start, "{byte} {at}");
+            }
+        }
+        assert_eq!((base64_start(b"", 0), base64_end(b"", 0)), (0, 0));
     }
 
     #[test]
