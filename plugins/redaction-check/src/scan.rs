@@ -26,21 +26,21 @@ const GROUPS: [&[[u8; 3]]; 8] = [
     &[*b"://", *b"rer", *b"ret", *b"xox"],
 ];
 
-/// Kinds of bytes, as bits of one table each.
-const LETTERS_LOW: u8 = 1;
-const LETTERS_HIGH: u8 = 2;
-const DIGITS: u8 = 4;
-const SIGNS: u8 = 8;
-const GAPS: u8 = 16;
-const UPPER: u8 = 32;
-const LOWER: u8 = 64;
-/// What base64 is made of, also URL-safe; brackets come with it, which does no harm.
-const BASE64: u8 = LETTERS_LOW | LETTERS_HIGH | DIGITS | SIGNS;
+/// Kinds of bytes, as bits of one table each. What counts for a run of base64 is above zero, read with a
+/// sign, and what counts for a card's number is the highest: so each is told by one comparison.
+const CAPITALS_LOW: u8 = 1;
+const CAPITALS_HIGH: u8 = 2;
+const LETTERS_LOW: u8 = 4;
+const LETTERS_HIGH: u8 = 8;
+/// Of base64, also URL-safe, but for the hyphen. Brackets come with it, which does no harm.
+const SIGNS: u8 = 16;
+const DIGITS: u8 = 32;
+const HYPHENS: u8 = 64;
+const BLANKS: u8 = 128;
+const UPPER: u8 = CAPITALS_LOW | CAPITALS_HIGH;
+const LOWER: u8 = LETTERS_LOW | LETTERS_HIGH;
 /// The shortest run of base64 that is told.
 const SHORTEST: u32 = 20;
-/// Digits, blanks and hyphens.
-const CARD: u8 = DIGITS | GAPS;
-
 /// What was noticed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Clue {
@@ -99,30 +99,32 @@ const fn classes() -> (Halves, Halves) {
     let (mut low, mut high): (Halves, Halves) = ([0; 16], [0; 16]);
     let mut half = 0;
     while half < 16 {
-        low[half] |= UPPER | LOWER;
         if half >= 1 {
-            low[half] |= LETTERS_LOW;
+            low[half] |= CAPITALS_LOW | LETTERS_LOW;
         }
         if half <= 10 {
-            low[half] |= LETTERS_HIGH;
+            low[half] |= CAPITALS_HIGH | LETTERS_HIGH;
         }
         if half <= 9 {
             low[half] |= DIGITS;
         }
-        if matches!(half, 11 | 13 | 15) {
+        // Plus and slash; brackets and the underscore count as capitals.
+        if matches!(half, 11 | 15) {
             low[half] |= SIGNS;
         }
-        if matches!(half, 0 | 13) {
-            low[half] |= GAPS;
+        if matches!(half, 11 | 13 | 15) {
+            low[half] |= CAPITALS_HIGH;
         }
         half += 1;
     }
-    high[2] = SIGNS | GAPS;
+    low[13] |= HYPHENS;
+    low[0] |= BLANKS;
+    high[2] = SIGNS | HYPHENS | BLANKS;
     high[3] = DIGITS;
-    high[4] = LETTERS_LOW | UPPER;
-    high[5] = LETTERS_HIGH | SIGNS | UPPER;
-    high[6] = LETTERS_LOW | LOWER;
-    high[7] = LETTERS_HIGH | LOWER;
+    high[4] = CAPITALS_LOW;
+    high[5] = CAPITALS_HIGH;
+    high[6] = LETTERS_LOW;
+    high[7] = LETTERS_HIGH;
     (low, high)
 }
 
@@ -359,7 +361,8 @@ impl Runs {
 #[inline]
 fn masks(block: &Block) -> Masks {
     use core::arch::wasm32::{
-        u8x16_eq, u8x16_shr, u8x16_splat, u8x16_swizzle, v128, v128_and, v128_or,
+        i8x16_gt, i8x16_splat, u8x16_bitmask, u8x16_eq, u8x16_ge, u8x16_shr, u8x16_splat,
+        u8x16_swizzle, v128, v128_and, v128_or,
     };
 
     #[target_feature(enable = "simd128")]
@@ -383,8 +386,8 @@ fn masks(block: &Block) -> Masks {
     let class = groups(low, high, CLASS);
     Masks {
         points: bits(v128_or(anchors, single)),
-        base64: bits(v128_and(class, u8x16_splat(BASE64))),
-        card: bits(v128_and(class, u8x16_splat(CARD))),
+        base64: u32::from(u8x16_bitmask(i8x16_gt(class, i8x16_splat(0)))),
+        card: u32::from(u8x16_bitmask(u8x16_ge(class, u8x16_splat(DIGITS)))),
         classes: Classes(class),
     }
 }
@@ -435,19 +438,19 @@ fn ends(block: &Block) -> u32 {
 #[inline]
 fn others(block: &[u8; 16]) -> u32 {
     use core::arch::wasm32::{
-        u8x16_bitmask, u8x16_eq, u8x16_shr, u8x16_splat, u8x16_swizzle, v128_and, v128_or,
+        i8x16_le, i8x16_splat, u8x16_bitmask, u8x16_eq, u8x16_shr, u8x16_splat, u8x16_swizzle,
+        v128_and, v128_or,
     };
 
     let bytes = load(block, 0);
     let low = u8x16_swizzle(CLASS.0, v128_and(bytes, u8x16_splat(15)));
     let high = u8x16_swizzle(CLASS.1, u8x16_shr(bytes, 4));
-    let class = v128_and(v128_and(low, high), u8x16_splat(BASE64));
     let brackets = v128_or(
         u8x16_eq(bytes, u8x16_splat(b'[')),
         u8x16_eq(bytes, u8x16_splat(b']')),
     );
     u32::from(u8x16_bitmask(v128_or(
-        u8x16_eq(class, u8x16_splat(0)),
+        i8x16_le(v128_and(low, high), i8x16_splat(0)),
         brackets,
     )))
 }
@@ -504,9 +507,9 @@ fn masks(block: &Block) -> Masks {
         let class = CLASS_LOW[low] & CLASS_HIGH[high];
         let bit = |set: bool| u32::from(set) << at;
         masks.points |= bit(groups != 0 || matches!(block[at], b'\\' | b'%'));
-        masks.base64 |= bit(class & BASE64 != 0);
+        masks.base64 |= bit(class & !BLANKS != 0);
         masks.classes.0[at] = class;
-        masks.card |= bit(class & CARD != 0);
+        masks.card |= bit(class >= DIGITS);
     }
     masks
 }

@@ -237,14 +237,14 @@ fn is_hit(json: &[u8], values: &mut Values<'_>, at: usize, clue: Clue) -> bool {
         Clue::Digits => values.at(at, clue).is_some(),
         Clue::Anchor => match json[at..] {
             // What an escape or a percent sign before it would change is a hit of that.
-            [b'A', b'K' | b'S', b'I', ..] => values::is_key_id(json, at) && !is_alone(json, at, 20),
+            [b'A', b'K' | b'S', b'I', ..] => !is_alone(json, at, 20) && values::is_key_id(json, at),
             _ if values::is_part_of_name(json, at) => {
                 values.is_exhausted()
                     || values::telling_word(json, at).is_some_and(|(start, end)| {
                         is_name(json, start, end) || values::is_assigned(json, start, end)
                     })
             }
-            _ => values.at(at, clue).is_some(),
+            _ => values.by_shape(at).is_some(),
         },
     }
 }

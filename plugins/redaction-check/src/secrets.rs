@@ -1,6 +1,6 @@
 //! The secrets of one event: what the walk finds by place, by name and by value.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use crate::{
     detector::Detector,
@@ -51,7 +51,7 @@ fn walked(
     search: &mut Search<'_>,
 ) -> Result<Vec<Found>, Failure> {
     let mut found: Vec<Found> = Vec::new();
-    let mut paths = HashSet::new();
+    let mut paths = BTreeSet::new();
     let mut in_name = None;
     let walked = walk::leaves(event, wanted, &mut |seen| {
         match seen {

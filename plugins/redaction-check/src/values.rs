@@ -50,6 +50,19 @@ impl<'a> Values<'a> {
     }
 
     fn at_anchor(&mut self, at: usize) -> Option<Detector> {
+        if !is_part_of_name(self.text, at) {
+            return self.by_shape(at);
+        }
+        if self.is_exhausted() {
+            return Some(Detector::Unsearched);
+        }
+        let word = telling_word(self.text, at);
+        word.is_some_and(|(start, end)| is_assigned(self.text, start, end))
+            .then_some(Detector::Assignment)
+    }
+
+    /// The kind of secret whose anchor, that is none of a telling name, stands here.
+    pub(crate) fn by_shape(&mut self, at: usize) -> Option<Detector> {
         let rest = &self.text[at..];
         let fresh = |at: usize| at == 0 || !self.text[at - 1].is_ascii_alphanumeric();
         let one_before = at.checked_sub(1).filter(|&start| fresh(start));
@@ -75,14 +88,6 @@ impl<'a> Values<'a> {
             }
             [b'r' | b'R', b'e' | b'E', b'r' | b'R', ..] => {
                 self.is_bearer(at).then_some(Detector::Assignment)
-            }
-            _ if is_part_of_name(self.text, at) => {
-                if self.is_exhausted() {
-                    return Some(Detector::Unsearched);
-                }
-                let word = telling_word(self.text, at);
-                word.is_some_and(|(start, end)| is_assigned(self.text, start, end))
-                    .then_some(Detector::Assignment)
             }
             _ => tokens::at(self.text, at),
         }
