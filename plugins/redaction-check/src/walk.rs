@@ -422,7 +422,11 @@ impl<'a> Walk<'a, '_> {
     }
 
     fn space(&mut self) {
-        while matches!(self.peek(), Some(b' ' | b'\n' | b'\r' | b'\t')) {
+        // Events have hardly any.
+        while self
+            .peek()
+            .is_some_and(|byte| byte <= b' ' && b" \n\r\t".contains(&byte))
+        {
             self.at += 1;
         }
     }
