@@ -5,19 +5,8 @@
 
 use crate::detector::Detector;
 
-static TABLE: [u32; BYTES.len() / 4] = words();
-const BYTES: &[u8] = include_bytes!("members.bin");
-
-const fn words() -> [u32; BYTES.len() / 4] {
-    let mut words = [0; BYTES.len() / 4];
-    let (chunks, _) = BYTES.as_chunks();
-    let mut at = 0;
-    while at < chunks.len() {
-        words[at] = u32::from_le_bytes(chunks[at]);
-        at += 1;
-    }
-    words
-}
+/// Numbers of four bytes, the lowest first.
+static TABLE: &[[u8; 4]] = include_bytes!("members.bin").as_chunks().0;
 
 /// The hash of no name at all.
 pub(crate) const START: u32 = 0x811c_9dc5;
@@ -27,7 +16,7 @@ const NOWHERE: u32 = 0;
 
 /// The members that are listed for one call, as hashes.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Members(&'static [u32]);
+pub(crate) struct Members(&'static [[u8; 4]]);
 
 impl Members {
     /// Those of a call; `source` is the event's, such as `sqs.amazonaws.com`.
@@ -58,7 +47,8 @@ impl Members {
             return (NOWHERE, None);
         }
         let trail = add(add(trail, b"/"), name);
-        let listed = self.0.iter().find(|&&listed| (listed ^ trail) >> 1 == 0);
+        let mut all = self.0.iter().map(|listed| u32::from_le_bytes(*listed));
+        let listed = all.find(|listed| (listed ^ trail) >> 1 == 0);
         let detector = listed.map(|listed| match listed & 1 {
             1 => Detector::KnownPlace,
             _ => Detector::SensitiveMember,
@@ -81,14 +71,16 @@ fn unversioned(name: &[u8]) -> &[u8] {
 }
 
 fn find(hash: u32) -> Option<Members> {
-    let (&count, rest) = TABLE.split_first()?;
-    let (heads, members) = rest.split_at_checked(2 * count as usize)?;
+    let number = |bytes: [u8; 4]| u32::from_le_bytes(bytes);
+    let (count, rest) = TABLE.split_first()?;
+    let (heads, members) = rest.split_at_checked(2 * number(*count) as usize)?;
     let (heads, _) = heads.as_chunks::<2>();
-    let at = heads.binary_search_by_key(&hash, |head| head[0]).ok()?;
-    let end = heads
-        .get(at + 1)
-        .map_or(members.len(), |next| next[1] as usize);
-    members.get(heads[at][1] as usize..end).map(Members)
+    let first = |head: &[[u8; 4]; 2]| number(head[1]) as usize;
+    let at = heads
+        .binary_search_by_key(&hash, |head| number(head[0]))
+        .ok()?;
+    let end = heads.get(at + 1).map_or(members.len(), first);
+    members.get(first(&heads[at])..end).map(Members)
 }
 
 /// FNV-1a, in lower case.
