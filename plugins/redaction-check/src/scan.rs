@@ -41,6 +41,7 @@ const UPPER: u8 = CAPITALS_LOW | CAPITALS_HIGH;
 const LOWER: u8 = LETTERS_LOW | LETTERS_HIGH;
 /// The shortest run of base64 that is told.
 const SHORTEST: u32 = 20;
+
 /// What was noticed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Clue {
@@ -432,7 +433,7 @@ fn ends(block: &Block) -> u32 {
     (0..16).filter(is_end).fold(0, |bits, at| bits | 1 << at)
 }
 
-/// One bit a position that has nothing of base64.
+/// One bit a position that has nothing of base64; brackets, which its kinds have too, are none of it.
 #[cfg(target_arch = "wasm32")]
 #[target_feature(enable = "simd128")]
 #[inline]
@@ -601,6 +602,23 @@ mod tests {
             }
         }
         assert_eq!((base64_start(b"", 0), base64_end(b"", 0)), (0, 0));
+    }
+
+    #[test]
+    fn the_kinds_of_every_byte_are_those_it_has() {
+        for byte in 0..=255_u8 {
+            let masks = masks(&[byte; 18]);
+            let all = |is: bool| if is { 0xffff } else { 0 };
+            let is_bracket = matches!(byte, b'[' | b']');
+            assert_eq!(masks.base64, all(is_base64(byte) || is_bracket), "{byte}");
+            let is_card = byte.is_ascii_digit() || matches!(byte, b' ' | b'-');
+            assert_eq!(masks.card, all(is_card), "{byte}");
+            assert_eq!(masks.classes.0[0].cast_signed() > 0, masks.base64 != 0);
+            let is_upper = byte.is_ascii_uppercase() || is_bracket || byte == b'_';
+            assert_eq!(masks.classes.of(UPPER), all(is_upper), "{byte}");
+            assert_eq!(masks.classes.of(LOWER), all(byte.is_ascii_lowercase()));
+            assert_eq!(masks.classes.of(DIGITS), all(byte.is_ascii_digit()));
+        }
     }
 
     #[test]
