@@ -6,6 +6,11 @@ use clap::Parser as _;
 use sluicegate::cli::{Arguments, Failure, Signals, execute, start_logs};
 use tokio::signal::unix::{SignalKind, signal};
 
+// The one that comes with musl has one lock for all threads.
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
