@@ -8,6 +8,7 @@ mod count;
 mod database;
 #[cfg(feature = "dynamodb")]
 pub mod dynamodb;
+mod group;
 mod sqlite;
 pub mod windows;
 

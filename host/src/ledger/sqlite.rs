@@ -1,7 +1,8 @@
 //! The ledger in one `SQLite` file, for one host.
 //!
 //! Write-ahead log with `synchronous = FULL`: a message is deleted because a finding's state is in
-//! here, so that a commit has to survive a power cut. That is one flush an object, not one an event.
+//! here, so that a commit has to survive a power cut. Objects that are done at the same time share one
+//! (`group`).
 
 use std::{
     collections::HashMap,
@@ -19,6 +20,7 @@ use super::{
     claims::Claims,
     count::{add, begin},
     database::{self, Schema},
+    group::Group,
 };
 use crate::{
     clock::{self, Clock},
@@ -64,7 +66,7 @@ CREATE TABLE IF NOT EXISTS progress (
 /// See the module.
 #[derive(Clone)]
 pub struct Sqlite {
-    connection: Arc<Mutex<Connection>>,
+    group: Group,
     /// One host has the file, so that its claims may end with it.
     claims: Arc<Mutex<Claims>>,
     keep: Duration,
@@ -97,7 +99,7 @@ impl Sqlite {
             .execute_batch(PROGRESS)
             .context("failed to create the table of progress")?;
         Ok(Self {
-            connection: Arc::new(Mutex::new(connection)),
+            group: Group::new(connection),
             claims: Arc::default(),
             keep: KEEP,
             clock: clock::system(),
@@ -121,27 +123,6 @@ impl Sqlite {
     fn claims(&self) -> MutexGuard<'_, Claims> {
         self.claims.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    /// Runs one transaction on a thread that may block.
-    async fn transact<T: Send + 'static>(
-        &self,
-        what: &'static str,
-        work: impl FnOnce(&Transaction<'_>) -> anyhow::Result<T> + Send + 'static,
-    ) -> anyhow::Result<T> {
-        let connection = Arc::clone(&self.connection);
-        let run = move || {
-            let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
-            let transaction = connection.transaction()?;
-            let result = work(&transaction)?;
-            transaction.commit()?;
-            Ok(result)
-        };
-        let result: anyhow::Result<T> = match tokio::task::spawn_blocking(run).await {
-            Ok(result) => result,
-            Err(error) => Err(error.into()),
-        };
-        result.with_context(|| format!("failed to {what}"))
-    }
 }
 
 impl std::fmt::Debug for Sqlite {
@@ -162,18 +143,19 @@ impl Ledger for Sqlite {
     }
 
     async fn known(&self, object: ObjectId) -> anyhow::Result<Known> {
-        self.transact("read completions", move |tx| {
-            let mut query =
-                tx.prepare_cached("SELECT delivery FROM completions WHERE object = ?1")?;
-            let rows = query.query_map([object.0], |row| row.get(0))?;
-            let complete = rows.collect::<Result<_, _>>()?;
-            let mut query =
-                tx.prepare_cached("SELECT delivery, upto FROM progress WHERE object = ?1")?;
-            let rows = query.query_map([object.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
-            let upto = rows.collect::<Result<_, _>>()?;
-            Ok(Known { complete, upto })
-        })
-        .await
+        self.group
+            .transact("read completions", move |tx| {
+                let mut query =
+                    tx.prepare_cached("SELECT delivery FROM completions WHERE object = ?1")?;
+                let rows = query.query_map([object.0], |row| row.get(0))?;
+                let complete = rows.collect::<Result<_, _>>()?;
+                let mut query =
+                    tx.prepare_cached("SELECT delivery, upto FROM progress WHERE object = ?1")?;
+                let rows = query.query_map([object.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
+                let upto = rows.collect::<Result<_, _>>()?;
+                Ok(Known { complete, upto })
+            })
+            .await
     }
 
     async fn reached(
@@ -184,20 +166,21 @@ impl Ledger for Sqlite {
         upto: u32,
     ) -> anyhow::Result<()> {
         let (url, delivery, now_ms) = (url.to_owned(), delivery.to_owned(), (self.clock)());
-        self.transact("write a mark", move |tx| {
-            tx.prepare_cached(
+        self.group
+            .transact("write a mark", move |tx| {
+                tx.prepare_cached(
                 "INSERT INTO objects (id, url, updated_ms) VALUES (?1, ?2, ?3) ON CONFLICT (id) \
                  DO UPDATE SET updated_ms = excluded.updated_ms",
             )?
             .execute(params![object.0, url, now_ms])?;
-            tx.prepare_cached(
-                "INSERT INTO progress (object, delivery, upto) VALUES (?1, ?2, ?3) \
+                tx.prepare_cached(
+                    "INSERT INTO progress (object, delivery, upto) VALUES (?1, ?2, ?3) \
                  ON CONFLICT (object, delivery) DO UPDATE SET upto = max(upto, excluded.upto)",
-            )?
-            .execute(params![object.0, delivery, upto])?;
-            Ok(())
-        })
-        .await
+                )?
+                .execute(params![object.0, delivery, upto])?;
+                Ok(())
+            })
+            .await
     }
 
     async fn complete(
@@ -208,7 +191,7 @@ impl Ledger for Sqlite {
         sha256: Option<[u8; 32]>,
     ) -> anyhow::Result<()> {
         let (url, deliveries, now_ms) = (url.to_owned(), deliveries.to_vec(), (self.clock)());
-        self.transact("write completions", move |tx| {
+        self.group.transact("write completions", move |tx| {
             tx.prepare_cached(
                 "INSERT INTO objects (id, url, sha256, updated_ms) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (id) \
                  DO UPDATE SET sha256 = coalesce(excluded.sha256, sha256), updated_ms = excluded.updated_ms",
@@ -228,13 +211,14 @@ impl Ledger for Sqlite {
     }
 
     async fn inflated_sha256(&self, object: ObjectId) -> anyhow::Result<Option<[u8; 32]>> {
-        self.transact("read the hash of an object", move |tx| {
-            let mut query = tx.prepare_cached("SELECT sha256 FROM objects WHERE id = ?1")?;
-            let hash: Option<Option<[u8; 32]>> =
-                query.query_row([object.0], |row| row.get(0)).optional()?;
-            Ok(hash.flatten())
-        })
-        .await
+        self.group
+            .transact("read the hash of an object", move |tx| {
+                let mut query = tx.prepare_cached("SELECT sha256 FROM objects WHERE id = ?1")?;
+                let hash: Option<Option<[u8; 32]>> =
+                    query.query_row([object.0], |row| row.get(0)).optional()?;
+                Ok(hash.flatten())
+            })
+            .await
     }
 
     async fn observe(
@@ -242,65 +226,68 @@ impl Ledger for Sqlite {
         sightings: Vec<Sighting>,
         now_ms: i64,
     ) -> anyhow::Result<Vec<Observed>> {
-        self.transact("count sightings", move |tx| {
-            let mut rows: HashMap<String, Row> = HashMap::new();
-            let mut order = Vec::new();
-            for sighting in &sightings {
-                let id = sighting.finding_id();
-                if !rows.contains_key(&id) {
-                    rows.insert(id.clone(), Row::load_or_new(tx, &id, sighting, now_ms)?);
-                    order.push(id.clone());
+        self.group
+            .transact("count sightings", move |tx| {
+                let mut rows: HashMap<String, Row> = HashMap::new();
+                let mut order = Vec::new();
+                for sighting in &sightings {
+                    let id = sighting.finding_id();
+                    if !rows.contains_key(&id) {
+                        rows.insert(id.clone(), Row::load_or_new(tx, &id, sighting, now_ms)?);
+                        order.push(id.clone());
+                    }
+                    let row = rows.get_mut(&id).expect("it was inserted above");
+                    row.count(tx, sighting)?;
                 }
-                let row = rows.get_mut(&id).expect("it was inserted above");
-                row.count(tx, sighting)?;
-            }
-            let mut observed = Vec::with_capacity(order.len());
-            for id in order {
-                let row = rows.remove(&id).expect("every id in the order has its row");
-                row.save(tx, now_ms)?;
-                observed.push(Observed {
-                    finding: row.finding,
-                    announced: row.announced,
-                });
-            }
-            Ok(observed)
-        })
-        .await
+                let mut observed = Vec::with_capacity(order.len());
+                for id in order {
+                    let row = rows.remove(&id).expect("every id in the order has its row");
+                    row.save(tx, now_ms)?;
+                    observed.push(Observed {
+                        finding: row.finding,
+                        announced: row.announced,
+                    });
+                }
+                Ok(observed)
+            })
+            .await
     }
 
     async fn take(&self, id: &str, now_ms: i64) -> anyhow::Result<Option<Finding>> {
         let id = id.to_owned();
-        self.transact("take a finding", move |tx| {
-            let Some(mut row) = Row::load(tx, &id)? else {
-                return Ok(None);
-            };
-            row.finding.updated_ms = now_ms.max(row.finding.updated_ms.saturating_add(1));
-            row.changed = true;
-            row.save(tx, now_ms)?;
-            Ok(Some(row.finding))
-        })
-        .await
+        self.group
+            .transact("take a finding", move |tx| {
+                let Some(mut row) = Row::load(tx, &id)? else {
+                    return Ok(None);
+                };
+                row.finding.updated_ms = now_ms.max(row.finding.updated_ms.saturating_add(1));
+                row.changed = true;
+                row.save(tx, now_ms)?;
+                Ok(Some(row.finding))
+            })
+            .await
     }
 
     async fn announced(&self, id: &str, updated_ms: i64, count: u64) -> anyhow::Result<()> {
         let id = id.to_owned();
-        self.transact("note an announcement", move |tx| {
-            tx.prepare_cached(
-                "UPDATE findings SET announced_ms = max(coalesce(announced_ms, ?2), ?2), \
+        self.group
+            .transact("note an announcement", move |tx| {
+                tx.prepare_cached(
+                    "UPDATE findings SET announced_ms = max(coalesce(announced_ms, ?2), ?2), \
                  announced_count = max(announced_count, ?3) WHERE id = ?1",
-            )?
-            .execute(params![
-                id,
-                updated_ms,
-                i64::try_from(count).unwrap_or(i64::MAX)
-            ])?;
-            Ok(())
-        })
-        .await
+                )?
+                .execute(params![
+                    id,
+                    updated_ms,
+                    i64::try_from(count).unwrap_or(i64::MAX)
+                ])?;
+                Ok(())
+            })
+            .await
     }
 
     async fn outdated(&self, before_ms: i64, limit: usize) -> anyhow::Result<Vec<String>> {
-        self.transact("look for outdated findings", move |tx| {
+        self.group.transact("look for outdated findings", move |tx| {
             let mut query = tx.prepare_cached(
                 "SELECT id FROM findings WHERE count > announced_count \
                  AND coalesce(announced_ms, seen_ms) < ?1 ORDER BY coalesce(announced_ms, seen_ms), id LIMIT ?2",
@@ -316,7 +303,7 @@ impl Ledger for Sqlite {
     async fn prune(&self) -> anyhow::Result<()> {
         let keep_ms = i64::try_from(self.keep.as_millis()).unwrap_or(i64::MAX);
         let before_ms = (self.clock)().saturating_sub(keep_ms);
-        self.transact("prune the ledger", move |tx| {
+        self.group.transact("prune the ledger", move |tx| {
             for statement in [
                 "DELETE FROM completions WHERE object IN (SELECT id FROM objects WHERE updated_ms < ?1)",
                 "DELETE FROM progress WHERE object IN (SELECT id FROM objects WHERE updated_ms < ?1)",
@@ -501,7 +488,7 @@ mod tests {
             entity: vec![entity.into()],
             window_s: 60,
             attributes: Vec::new(),
-            event: EventFacts::default(),
+            event: EventFacts::default().into(),
             identity: [1; 16],
         }
     }
@@ -527,7 +514,7 @@ mod tests {
             let observed = ledger.observe(both(), 100).await.unwrap();
             let id = observed[0].finding.id.clone();
             let damage = format!("UPDATE findings SET {damage} WHERE id = ?1");
-            let changed = ledger.connection.lock().unwrap().execute(&damage, [&id]);
+            let changed = ledger.group.connection().execute(&damage, [&id]);
             assert_eq!(changed.unwrap(), 1);
             let owed = ledger.outdated(101, 9).await.unwrap();
             assert!(owed.contains(&observed[1].finding.id), "{damage}");
@@ -549,7 +536,7 @@ mod tests {
         let observed = observed.unwrap();
         let damage = "UPDATE findings SET id = x'00' WHERE id = ?1";
         let id = &observed[0].finding.id;
-        let changed = ledger.connection.lock().unwrap().execute(damage, [id]);
+        let changed = ledger.group.connection().execute(damage, [id]);
         assert_eq!(changed.unwrap(), 1);
         assert_eq!(
             ledger.outdated(101, 9).await.unwrap(),
