@@ -1,5 +1,7 @@
 //! Findings: what plugins, and the host itself, have to report.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::digest::{hex, sha256};
@@ -56,8 +58,8 @@ pub struct Sighting {
     pub window_s: u32,
     /// What else the plugin wants to show.
     pub attributes: Vec<(String, String)>,
-    /// What the event itself says.
-    pub event: EventFacts,
+    /// What the event itself says; all findings on it share this.
+    pub event: Arc<EventFacts>,
     /// The event's identity for counting: first 16 bytes of SHA-256 of its eventID, else of its bytes.
     pub identity: [u8; 16],
 }
@@ -131,7 +133,7 @@ impl Sighting {
             each(key);
             each(value);
         }
-        self.event.each_text(each);
+        Arc::make_mut(&mut self.event).each_text(each);
     }
 
     /// First millisecond of the window on event time that this match falls into; its own time where
@@ -251,11 +253,11 @@ mod tests {
             entity: vec![entity.into()],
             window_s,
             attributes: Vec::new(),
-            event: EventFacts {
+            event: Arc::new(EventFacts {
                 time_ms,
                 account: "123456789012".into(),
                 ..EventFacts::default()
-            },
+            }),
             identity: [identity; 16],
         }
     }

@@ -430,10 +430,10 @@ mod tests {
             entity: vec!["alice".into()],
             window_s: 3_600,
             attributes: Vec::new(),
-            event: EventFacts {
+            event: Arc::new(EventFacts {
                 time_ms: 5,
                 ..EventFacts::default()
-            },
+            }),
             identity: [event; 16],
         }
     }

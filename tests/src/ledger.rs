@@ -62,11 +62,11 @@ pub fn sighting(entity: &str, event: u8, time_ms: i64) -> Sighting {
         entity: vec![entity.into()],
         window_s: 3_600,
         attributes: vec![("k".into(), "v".into())],
-        event: EventFacts {
+        event: Arc::new(EventFacts {
             time_ms,
             event_id: format!("e{event}"),
             ..EventFacts::default()
-        },
+        }),
         identity: [event; 16],
     }
 }

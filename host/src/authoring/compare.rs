@@ -252,7 +252,7 @@ mod tests {
             entity: vec![entity.into()],
             window_s: 60,
             attributes: vec![("bucket".into(), "logs".into())],
-            event: EventFacts::default(),
+            event: EventFacts::default().into(),
             identity: [0; 16],
         }
     }

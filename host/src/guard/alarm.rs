@@ -3,6 +3,7 @@
 use std::{
     borrow::Cow,
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
 };
 
 use super::{Caught, Finder, Secret, Values};
@@ -89,7 +90,8 @@ impl Watch {
                     text.clear();
                 }
             });
-            let alarm = |secret: &Secret| sighting(*secret, event.clone(), identity);
+            let event = Arc::new(event);
+            let alarm = |secret: &Secret| sighting(*secret, Arc::clone(&event), identity);
             all.extend(caught.secrets.iter().map(alarm));
         }
         all
@@ -98,7 +100,7 @@ impl Watch {
     /// A finding's identifier stands in dead letters and in the log: it takes nothing from a text with a
     /// secret.
     fn keep_out_of_id(&self, sighting: &mut Sighting) {
-        let event = &mut sighting.event;
+        let event = Arc::make_mut(&mut sighting.event);
         for text in [&mut sighting.rule, &mut event.account, &mut event.region] {
             if !self.finder.find(text.as_bytes()).is_empty() {
                 text.clear();
@@ -118,7 +120,7 @@ impl Watch {
     }
 }
 
-fn sighting(secret: Secret, event: EventFacts, identity: [u8; 16]) -> Sighting {
+fn sighting(secret: Secret, event: Arc<EventFacts>, identity: [u8; 16]) -> Sighting {
     let secret = secret.as_str();
     Sighting {
         plugin: HOST.to_owned(),
@@ -153,7 +155,7 @@ mod tests {
             account: "123456789012".into(),
             ..EventFacts::default()
         };
-        let mut sighting = sighting(Secret::Jwt, event, [1; 16]);
+        let mut sighting = sighting(Secret::Jwt, event.into(), [1; 16]);
         sighting.plugin = "detect".into();
         sighting.attributes.push(("what".into(), attribute.into()));
         sighting
@@ -161,7 +163,7 @@ mod tests {
 
     fn facts(user: &str) -> (EventFacts, [u8; 16]) {
         let Sighting { event, .. } = sighting_of(user, "");
-        (event, [1; 16])
+        (EventFacts::clone(&event), [1; 16])
     }
 
     #[test]
@@ -206,7 +208,7 @@ mod tests {
         assert_eq!(all.len(), 1, "sinks of findings only count");
         let mut sighting = sighting_of("ann", "");
         sighting.rule = TOKEN.into();
-        sighting.event.account = TOKEN.into();
+        Arc::make_mut(&mut sighting.event).account = TOKEN.into();
         let all = Watch::new(false).over(vec![(0, sighting)], Alarms::default(), |_| facts(""));
         assert!(
             !all[0].finding_id().contains("ghp_"),

@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 
-use crate::finding::{EVIDENCE, Finding, Sighting};
+use crate::finding::{EVIDENCE, EventFacts, Finding, Sighting};
 
 /// Bytes of a stored finding at the most: an item of `DynamoDB` may have 400 KB with everything in it.
 #[cfg(any(test, feature = "dynamodb"))]
@@ -23,7 +23,7 @@ pub(super) fn begin(id: &str, first: &Sighting, now_ms: i64) -> Finding {
         entity: first.entity.clone(),
         window_s: first.window_s,
         attributes: first.attributes.clone(),
-        event: first.event.clone(),
+        event: EventFacts::clone(&first.event),
         count: 0,
         first_ms: first.event.time_ms,
         last_ms: first.event.time_ms,
@@ -71,8 +71,10 @@ pub(super) fn stored(finding: &Finding) -> anyhow::Result<String> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
-    use crate::finding::{EventFacts, Severity};
+    use crate::finding::Severity;
 
     fn sighting(text: &str, attributes: usize) -> Sighting {
         Sighting {
@@ -84,11 +86,11 @@ mod tests {
             entity: vec![text.into(); 16],
             window_s: 60,
             attributes: vec![("k".into(), text.into()); attributes],
-            event: EventFacts {
+            event: Arc::new(EventFacts {
                 user_agent: text.into(),
                 event_id: text.into(),
                 ..EventFacts::default()
-            },
+            }),
             identity: [1; 16],
         }
     }

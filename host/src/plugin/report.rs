@@ -1,6 +1,6 @@
 //! Findings of a batch, with the facts of their events and without what was masked there.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use super::{abi, identity::identity};
 use crate::{
@@ -89,7 +89,7 @@ impl Reporter {
 }
 
 /// What is known of one event: its facts, its identity for counting, and what cleans texts about it.
-type Known = (EventFacts, [u8; 16], Cleaner);
+type Known = (Arc<EventFacts>, [u8; 16], Cleaner);
 
 /// The facts of some events of a batch. Those of the row that was asked for last are kept.
 pub(super) struct Facts<'a> {
@@ -111,7 +111,8 @@ impl<'a> Facts<'a> {
 
     fn of(&mut self, row: usize) -> &Known {
         if self.last.as_ref().is_none_or(|(last, _)| *last != row) {
-            self.last = Some((row, read(self.reporter, self.processed, row, self.now_ms)));
+            let (facts, identity, cleaner) = read(self.reporter, self.processed, row, self.now_ms);
+            self.last = Some((row, (facts.into(), identity, cleaner)));
         }
         &self.last.as_ref().expect("it was just set").1
     }
@@ -133,7 +134,7 @@ impl<'a> Facts<'a> {
                 .into_iter()
                 .map(|(key, value)| (clean(key), clean(value)))
                 .collect(),
-            event: event.clone(),
+            event: Arc::clone(event),
             identity: *identity,
         }
     }
@@ -151,14 +152,14 @@ impl<'a> Facts<'a> {
         let (event, identity, _) = self.of(row);
         let identity = *identity;
         let event = if withheld {
-            EventFacts {
+            Arc::new(EventFacts {
                 time_ms: now_ms,
                 object_url: event.object_url.clone(),
                 index: event.index,
                 ..EventFacts::default()
-            }
+            })
         } else {
-            event.clone()
+            Arc::clone(event)
         };
         let mut entity = vec![plugin.to_owned()];
         if !event.principal_arn.is_empty() {
@@ -193,7 +194,12 @@ impl<'a> Facts<'a> {
     }
 }
 
-fn read(reporter: &Reporter, processed: &Processed, row: usize, now_ms: i64) -> Known {
+fn read(
+    reporter: &Reporter,
+    processed: &Processed,
+    row: usize,
+    now_ms: i64,
+) -> (EventFacts, [u8; 16], Cleaner) {
     let batch = &processed.batch;
     let columns = reporter.projection.project_row(batch, row);
     let masks: Vec<Mask> = processed.masks_of(row).cloned().collect();
