@@ -20,6 +20,31 @@ pub fn object(kind: ObjectKind) -> Object {
     Object::new(reference, "etag".into(), kind)
 }
 
+/// These events, of one log file.
+///
+/// # Panics
+/// When they are more than 4 GiB.
+#[must_use]
+pub fn events(events: &[impl AsRef<[u8]>]) -> EventBatch {
+    events_of(&Arc::new(object(ObjectKind::Log)), events)
+}
+
+/// These events, of this file.
+///
+/// # Panics
+/// When they are more than 4 GiB.
+#[must_use]
+pub fn events_of(object: &Arc<Object>, events: &[impl AsRef<[u8]>]) -> EventBatch {
+    let (mut data, mut spans) = (Vec::new(), Vec::new());
+    for (index, event) in (0..).zip(events) {
+        let start = u32::try_from(data.len()).expect("fits");
+        data.extend_from_slice(event.as_ref());
+        let end = u32::try_from(data.len()).expect("fits");
+        spans.push(Span { start, end, index });
+    }
+    EventBatch::new(Arc::clone(object), data, spans)
+}
+
 /// These events as one batch for this sink.
 ///
 /// # Panics
@@ -27,17 +52,7 @@ pub fn object(kind: ObjectKind) -> Object {
 #[must_use]
 pub fn batch(sink: &dyn Sink, events: &[&str]) -> Batch {
     let object = Arc::new(object(ObjectKind::Log));
-    let (mut data, mut spans) = (Vec::new(), Vec::new());
-    for (index, event) in events.iter().enumerate() {
-        let start = u32::try_from(data.len()).expect("fits");
-        data.extend_from_slice(event.as_bytes());
-        spans.push(Span {
-            start,
-            end: u32::try_from(data.len()).expect("fits"),
-            index: u32::try_from(index).expect("fits"),
-        });
-    }
-    let events = EventBatch::new(Arc::clone(&object), data, spans);
+    let events = events_of(&object, events);
     let rows = events.events.len();
     let processed = Processed::untouched(events, sink.fields());
     let encoded = (0..rows).map(|row| {

@@ -16,7 +16,7 @@ use sluicegate::{
     ledger::{Ledger, Sqlite},
     mask::Masker,
     pipeline::{self, Pipeline, Plan, SinkPlan},
-    plugin::{Component, Engine, Limits, ReloadSettings, Rollout, Terms},
+    plugin::{Component, Engine, Limits, LoadError, ReloadSettings, Rollout, Terms},
     sink::{
         Accept, Sink,
         datadog_logs::{self, DatadogLogs},
@@ -59,10 +59,10 @@ pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// A component that `make plugins` or `make guests` has built.
+/// A plugin with this configuration, from `dist/<folder>`.
 ///
 /// # Panics
-/// When it was not built, or does not load.
+/// When it was not built, or does not start.
 #[must_use]
 pub fn component(
     engine: &Engine,
@@ -70,6 +70,27 @@ pub fn component(
     name: &str,
     configuration: &serde_json::Value,
 ) -> Component {
+    let terms = Terms {
+        configuration: configuration.as_object().expect("an object").clone(),
+        limits: patient(),
+        ..Terms::default()
+    };
+    load(engine, folder, name, &terms).unwrap_or_else(|error| panic!("{name}: {error:?}"))
+}
+
+/// A plugin from `dist/<folder>`, on these terms.
+///
+/// # Errors
+/// When it does not start.
+///
+/// # Panics
+/// When it was not built.
+pub fn load(
+    engine: &Engine,
+    folder: &str,
+    name: &str,
+    terms: &Terms,
+) -> Result<Component, LoadError> {
     let path = root()
         .join("dist")
         .join(folder)
@@ -77,18 +98,18 @@ pub fn component(
         .with_extension("wasm");
     let wasm = std::fs::read(&path)
         .unwrap_or_else(|error| panic!("{}: {error}; run `make plugins guests`", path.display()));
-    // Tests run on a loaded machine, several at a time.
-    let limits = Limits {
+    Component::load(engine, name, &wasm, terms)
+}
+
+/// The limits of a plugin in a test: the machine is loaded, and several tests run at a time.
+#[must_use]
+pub fn patient() -> Limits {
+    Limits {
         deadline_ms: 5_000,
         start_ms: 5_000,
+        state_ms: 5_000,
         ..Limits::default()
-    };
-    let terms = Terms {
-        configuration: configuration.as_object().expect("an object").clone(),
-        limits,
-        ..Terms::default()
-    };
-    Component::load(engine, name, &wasm, &terms).unwrap_or_else(|error| panic!("{name}: {error:?}"))
+    }
 }
 
 /// An engine that keeps what it compiled for the tests after.

@@ -3,6 +3,7 @@
 use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
+    time::Duration,
 };
 
 use tempfile::TempDir;
@@ -19,6 +20,22 @@ pub fn binary() -> PathBuf {
     let tests = std::env::current_exe().expect("a test has a path");
     let profile = tests.ancestors().nth(2).expect("tests lie in deps/");
     profile.join("sluicegate")
+}
+
+/// Processor time of all threads of a process so far, as the kernel counts it: in hundredths of a second.
+///
+/// # Panics
+/// When there is no such process.
+#[must_use]
+pub fn cpu(process: u32) -> Duration {
+    let text = std::fs::read_to_string(format!("/proc/{process}/stat")).expect("it runs");
+    // What follows the name, which may have anything in it: state, ten numbers, then the two times.
+    let (_, rest) = text.rsplit_once(')').expect("a name");
+    let times = rest.split_whitespace().skip(11).take(2);
+    let hundredths: u64 = times
+        .map(|time| time.parse::<u64>().expect("a number"))
+        .sum();
+    Duration::from_millis(hundredths * 10)
 }
 
 /// A configuration in a folder of its own, and commands that run with it.

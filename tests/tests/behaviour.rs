@@ -17,32 +17,15 @@ use sluicegate::{
     mask::Masker,
     plugin::{ChainWorker, Component, Grants, Limits, LoadError, PluginChain, Services, Terms},
 };
-use sluicegate_tests::host::{engine, root};
+use sluicegate_tests::{
+    batches,
+    host::{self, engine, patient},
+};
 
 #[path = "../../host/src/lookup/mmdb_writer.rs"]
 mod mmdb_writer;
 
 const NOW_MS: i64 = 1_772_366_400_000;
-
-fn batch(events: &[Value]) -> EventBatch {
-    let reference = ObjectRef {
-        bucket: "b".into(),
-        key: "k".into(),
-        version: None,
-    };
-    let (mut data, mut spans) = (Vec::new(), Vec::new());
-    for (index, event) in (0..).zip(events) {
-        let start = u32::try_from(data.len()).unwrap();
-        data.extend_from_slice(event.to_string().as_bytes());
-        let end = u32::try_from(data.len()).unwrap();
-        spans.push(Span { start, end, index });
-    }
-    EventBatch::new(
-        Arc::new(Object::new(reference, "1".into(), ObjectKind::Log)),
-        data,
-        spans,
-    )
-}
 
 /// A table of places in CSV, by network; to a plugin it looks as a database of addresses does.
 fn tables(folder: &Path) -> Arc<Tables> {
@@ -75,25 +58,13 @@ fn load(
     grants: Grants,
     services: Services,
 ) -> Result<Component, LoadError> {
-    let path = root()
-        .join("dist/plugins")
-        .join(name)
-        .with_extension("wasm");
-    let wasm = std::fs::read(&path)
-        .unwrap_or_else(|error| panic!("{}: {error}; run `make plugins guests`", path.display()));
     let terms = Terms {
         configuration: configuration.as_object().unwrap().clone(),
-        // Tests run on a loaded machine, several at a time.
-        limits: Limits {
-            deadline_ms: 5_000,
-            start_ms: 5_000,
-            state_ms: 5_000,
-            ..Limits::default()
-        },
+        limits: patient(),
         grants,
         ..Terms::default()
     };
-    Component::load(&engine().with_services(services), name, &wasm, &terms)
+    host::load(&engine().with_services(services), "plugins", name, &terms)
 }
 
 fn grants(tables: &[&str]) -> Grants {
@@ -152,7 +123,8 @@ fn secrets(count: usize) -> Vec<Value> {
 }
 
 fn process(worker: &mut ChainWorker, events: &[Value]) -> Processed {
-    let processed = worker.process(batch(events), NOW_MS);
+    let texts: Vec<_> = events.iter().map(Value::to_string).collect();
+    let processed = worker.process(batches::events(&texts), NOW_MS);
     assert_eq!(processed.failures.len(), 0, "{:?}", processed.failures);
     processed
 }

@@ -10,27 +10,17 @@ use sluicegate::{
     mask::Masker,
     plugin::{ChainWorker, PluginChain},
 };
-use sluicegate_tests::host::{component, engine};
+use sluicegate_tests::{
+    batches,
+    host::{component, engine},
+};
 
 /// A batch of events with these names.
 fn batch(names: &[&str]) -> EventBatch {
-    let reference = ObjectRef {
-        bucket: "b".into(),
-        key: "k".into(),
-        version: None,
-    };
-    let (mut data, mut events) = (Vec::new(), Vec::new());
-    for (index, name) in (0..).zip(names) {
-        let start = u32::try_from(data.len()).unwrap();
-        data.extend_from_slice(format!(r#"{{"eventName":"{name}"}}"#).as_bytes());
-        let end = u32::try_from(data.len()).unwrap();
-        events.push(Span { start, end, index });
-    }
-    EventBatch::new(
-        Arc::new(Object::new(reference, "1".into(), ObjectKind::Log)),
-        data,
-        events,
-    )
+    let events = names
+        .iter()
+        .map(|name| format!(r#"{{"eventName":"{name}"}}"#));
+    batches::events(&events.collect::<Vec<_>>())
 }
 
 fn worker(guest: &str, configuration: &Value) -> ChainWorker {

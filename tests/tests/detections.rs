@@ -20,7 +20,10 @@ use sluicegate::{
     mask::Masker,
     plugin::{ChainWorker, PluginChain},
 };
-use sluicegate_tests::host::{component, engine, root};
+use sluicegate_tests::{
+    batches,
+    host::{component, engine, root},
+};
 
 /// Of the attack hour, findings at medium or above after aggregation.
 const MOST_FINDINGS: usize = 40;
@@ -48,23 +51,9 @@ fn worker() -> ChainWorker {
 
 /// What is found in some events, each with the position of its event.
 fn found(worker: &mut ChainWorker, events: &[&str]) -> Vec<(usize, Sighting)> {
-    let reference = ObjectRef {
-        bucket: "b".into(),
-        key: "k".into(),
-        version: None,
-    };
-    let object = Arc::new(Object::new(reference, "1".into(), ObjectKind::Log));
     let mut found = Vec::new();
     for (number, chunk) in events.chunks(500).enumerate() {
-        let (mut data, mut spans) = (Vec::new(), Vec::new());
-        for (index, event) in (0..).zip(chunk) {
-            let start = u32::try_from(data.len()).unwrap();
-            data.extend_from_slice(event.as_bytes());
-            let end = u32::try_from(data.len()).unwrap();
-            spans.push(Span { start, end, index });
-        }
-        let batch = EventBatch::new(Arc::clone(&object), data, spans);
-        let processed = worker.process(batch, 0);
+        let processed = worker.process(batches::events(chunk), 0);
         assert!(processed.failures.is_empty(), "{:?}", processed.failures);
         let sightings = processed.sightings.into_iter();
         found.extend(sightings.map(|(row, sighting)| (number * 500 + row, sighting)));

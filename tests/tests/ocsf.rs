@@ -23,6 +23,7 @@ use sluicegate::{
     sink::{Sink, Unencodable, datadog_logs::DatadogLogs, file::FileSink, splunk_hec::SplunkHec},
 };
 use sluicegate_tests::{
+    batches,
     host::{component, corpus, engine, root},
     json_schema::JsonSchema,
     process::binary,
@@ -156,26 +157,8 @@ fn captioned(object: &Value, id: &str, caption: &str, known: &Value, about: &str
     );
 }
 
-fn batch(events: &[String]) -> EventBatch {
-    let reference = ObjectRef {
-        bucket: "leanda-ng-cloudtrail-test-123456789012".into(),
-        key: "key".into(),
-        version: None,
-    };
-    let object = Object::new(reference, "etag".into(), ObjectKind::Log);
-    let (mut data, mut spans) = (Vec::new(), Vec::new());
-    for (index, event) in events.iter().enumerate() {
-        let start = u32::try_from(data.len()).unwrap();
-        data.extend_from_slice(event.as_bytes());
-        let end = u32::try_from(data.len()).unwrap();
-        let index = u32::try_from(index).unwrap();
-        spans.push(Span { start, end, index });
-    }
-    EventBatch::new(Arc::new(object), data, spans)
-}
-
 fn encode(encoder: &Encoder, events: &[String]) -> Vec<Result<String, Unencodable>> {
-    let processed = Processed::untouched(batch(events), &[]);
+    let processed = Processed::untouched(batches::events(events), &[]);
     let encode = |row| {
         let mut out = Vec::new();
         encoder.event(&processed.view(row, 0), &mut out)?;
@@ -551,7 +534,7 @@ fn every_sink_wraps_the_document_in_its_own_layout() {
     let splunk = SplunkHec::new(&serde_json::from_value(splunk).unwrap()).unwrap();
     let datadog = DatadogLogs::new(&serde_json::from_value(datadog).unwrap()).unwrap();
     let written = |sink: &dyn Sink| {
-        let processed = Processed::untouched(batch(&[WHOLE.to_owned()]), sink.fields());
+        let processed = Processed::untouched(batches::events(&[WHOLE]), sink.fields());
         let (mut event, mut alarm) = (Vec::new(), Vec::new());
         sink.encode_event(&processed.view(0, 0), &mut event)
             .unwrap();
@@ -589,7 +572,8 @@ fn what_is_masked_stays_masked() {
             "\"policyArn\":\"arn:p\"",
             &format!("\"secretAccessKey\":\"{SECRET}\""),
         );
-    let processed = ChainWorker::new(Arc::new(chain)).process(batch(&[event]), 1_772_400_000_000);
+    let processed =
+        ChainWorker::new(Arc::new(chain)).process(batches::events(&[event]), 1_772_400_000_000);
     for schema in Schema::all() {
         let mut out = Vec::new();
         let encoder = Encoder::new(schema.version, true);

@@ -14,7 +14,7 @@ use sluicegate::{
     plugin::{Component, Engine, Grants, Limits, Services, Terms},
 };
 use sluicegate_tests::{
-    host::{Drained, Setup, engine, root},
+    host::{Drained, Setup, engine, load, patient},
     shelf::{BUCKET, Shelf, gzip},
 };
 
@@ -22,27 +22,16 @@ const NAME: &str = "sample-data-events";
 
 /// The plugin with this configuration.
 fn plugin(engine: &Engine, configuration: &Value) -> Component {
-    let path = root()
-        .join("dist/plugins")
-        .join(NAME)
-        .with_extension("wasm");
-    let wasm = fs::read(&path)
-        .unwrap_or_else(|error| panic!("{}: {error}; run `make plugins`", path.display()));
     let terms = Terms {
         configuration: configuration.as_object().unwrap().clone(),
-        limits: Limits {
-            deadline_ms: 5_000,
-            start_ms: 5_000,
-            state_ms: 5_000,
-            ..Limits::default()
-        },
+        limits: patient(),
         grants: Grants {
             state: true,
             ..Grants::default()
         },
         ..Terms::default()
     };
-    Component::load(engine, NAME, &wasm, &terms).unwrap_or_else(|error| panic!("{error:?}"))
+    load(engine, "plugins", NAME, &terms).unwrap_or_else(|error| panic!("{error:?}"))
 }
 
 /// An engine with windows of its own.

@@ -29,7 +29,8 @@ use sluicegate::{
     },
 };
 use sluicegate_tests::{
-    host::{PLUGINS, engine, root},
+    batches,
+    host::{PLUGINS, engine, load, patient, root},
     process::Program,
 };
 
@@ -55,26 +56,6 @@ impl Login {
     }
 }
 
-fn batch(events: &[String]) -> EventBatch {
-    let reference = ObjectRef {
-        bucket: "b".into(),
-        key: "k".into(),
-        version: None,
-    };
-    let (mut data, mut spans) = (Vec::new(), Vec::new());
-    for (index, event) in (0..).zip(events) {
-        let start = u32::try_from(data.len()).unwrap();
-        data.extend_from_slice(event.as_bytes());
-        let end = u32::try_from(data.len()).unwrap();
-        spans.push(Span { start, end, index });
-    }
-    EventBatch::new(
-        Arc::new(Object::new(reference, "1".into(), ObjectKind::Log)),
-        data,
-        spans,
-    )
-}
-
 /// What the probe is told, may use and may reach.
 struct Probe {
     engine: Engine,
@@ -88,13 +69,7 @@ impl Probe {
         Self {
             engine: engine().with_services(services),
             configuration: json!({ "table": "networks" }),
-            // Tests run on a loaded machine, several at a time.
-            limits: Limits {
-                deadline_ms: 5_000,
-                start_ms: 5_000,
-                state_ms: 5_000,
-                ..Limits::default()
-            },
+            limits: patient(),
             grants: Grants {
                 state: true,
                 lookup: vec!["networks".into()],
@@ -137,17 +112,6 @@ impl Probe {
     }
 }
 
-fn load(engine: &Engine, folder: &str, name: &str, terms: &Terms) -> Result<Component, LoadError> {
-    let path = root()
-        .join("dist")
-        .join(folder)
-        .join(name)
-        .with_extension("wasm");
-    let wasm = std::fs::read(&path)
-        .unwrap_or_else(|error| panic!("{}: {error}; run `make plugins guests`", path.display()));
-    Component::load(engine, name, &wasm, terms)
-}
-
 fn in_memory() -> Services {
     Services {
         windows: Some(Arc::new(SqliteWindows::in_memory().unwrap())),
@@ -157,7 +121,7 @@ fn in_memory() -> Services {
 
 fn process(worker: &mut ChainWorker, logins: &[Login]) -> Processed {
     let events: Vec<String> = logins.iter().map(|login| login.json()).collect();
-    worker.process(batch(&events), 1_772_366_400_000)
+    worker.process(batches::events(&events), 1_772_366_400_000)
 }
 
 fn attribute(sighting: &Sighting, name: &str) -> String {
@@ -229,7 +193,7 @@ fn an_event_without_an_identifier_is_known_by_its_bytes() {
         event.to_string()
     };
     let events = [plain(1), plain(2), plain(1)];
-    let processed = worker.process(batch(&events), 0);
+    let processed = worker.process(batches::events(&events), 0);
     let last = attribute(&processed.sightings[1].1, "window");
     assert_eq!(last, "2 events, 1 members, sum 2, known");
 }
@@ -395,7 +359,7 @@ fn a_store_that_takes_too_long_is_unavailable() {
         .told(flood)
         .limited(|limits| limits.state_ms = 50);
     let mut worker = probe.worker();
-    worker.process(batch(&[]), 0);
+    worker.process(batches::events::<&str>(&[]), 0);
     let start = Instant::now();
     assert_eq!(
         said(&mut worker, &ADA[..1], "refused"),

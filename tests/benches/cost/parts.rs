@@ -1,26 +1,22 @@
 //! The parts of the host, each with a clock that runs only while the part itself works.
 
-use std::{fs, hint::black_box, io::Write as _, sync::Arc, time::Duration};
+use std::{fs, hint::black_box, sync::Arc, time::Duration};
 
 use cpu_time::ThreadTime;
 use flate2::{Decompress, FlushDecompress, Status};
 use libdeflater::{CompressionLvl, Compressor, Decompressor};
 use serde_json::{Value, json};
 use sluicegate::{
-    columns::{Path, Projection},
+    columns::Projection,
     digest::sha256,
-    effects::{Fate, Processed},
     event::{EventBatch, Span},
     guard::{Guard, Mode},
     json::value_end,
-    mask::Masker,
-    plugin::{ChainWorker, Component, Engine, Grants, PluginChain, Terms},
-    sink::{
-        Entry, Sink as _,
-        splunk_hec::{Settings, SplunkHec},
-    },
+    plugin::{ChainWorker, Component, Engine, Grants, Terms},
+    sink::splunk_hec::SplunkHec,
     source::records::{self, Decoder, Step},
 };
+use sluicegate_tests::parts::{FIELDS, NOW_MS, chain, collector, encoded, masker, projection};
 
 use crate::{
     corpus::{Corpus, Stored, workspace},
@@ -33,25 +29,6 @@ const PIECE: usize = 64 << 10;
 const STEP: usize = 64 << 10;
 /// Level of gzip that HTTP sinks send with.
 const SENT_LEVEL: i32 = 1;
-/// The time of receipt.
-const NOW_MS: i64 = 1_772_400_000_000;
-
-/// What a dozen of fields is.
-const FIELDS: [&str; 12] = [
-    "/eventTime",
-    "/eventSource",
-    "/eventName",
-    "/eventID",
-    "/awsRegion",
-    "/sourceIPAddress",
-    "/userAgent",
-    "/errorCode",
-    "/recipientAccountId",
-    "/userIdentity/type",
-    "/userIdentity/arn",
-    "/userIdentity/sessionContext/sessionIssuer/arn",
-];
-
 /// What is measured by itself. What is reported follows from these by sums and differences.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Part {
@@ -155,13 +132,9 @@ impl Parts {
         let events: Vec<Value> = corpora.iter().flat_map(|corpus| events(corpus)).collect();
         let sigma =
             |rules: &Value| chain(vec![component(&engine, "plugins", "detect-sigma", rules)]);
-        let mut projection = Projection::new();
-        for field in FIELDS {
-            projection.column(&Path::parse(field).unwrap());
-        }
         Self {
             inflated: Vec::new(),
-            projection,
+            projection: projection(),
             bare: chain(Vec::new()),
             enrich: chain(vec![enrich.clone()]),
             detect: chain(vec![detect.clone()]),
@@ -172,8 +145,8 @@ impl Parts {
             empty_all: empty(&["/eventName"], &[]),
             empty_twelve: empty(&FIELDS, &[]),
             empty_none: empty(&["/eventName"], &["NobodyCallsThis"]),
-            sink: sink("original"),
-            ocsf: sink("ocsf-1.8.0"),
+            sink: collector("original"),
+            ocsf: collector("ocsf-1.8.0"),
             guard: Guard::new(Mode::Mask, Arc::new(masker())),
         }
     }
@@ -217,23 +190,23 @@ impl Parts {
             Part::EmptyNone => process(stored, &mut self.empty_none, &mut watch),
             Part::EncodeBare => decode(stored, |batch| {
                 let processed = self.bare.process(batch, NOW_MS);
-                watch.time(|| drop(encode(&self.sink, &processed)));
+                watch.time(|| drop(black_box(encoded(&self.sink, &processed))));
             }),
             Part::EncodeThree => decode(stored, |batch| {
                 let processed = self.three.process(batch, NOW_MS);
-                watch.time(|| drop(encode(&self.sink, &processed)));
+                watch.time(|| drop(black_box(encoded(&self.sink, &processed))));
             }),
             Part::EncodeOcsf => decode(stored, |batch| {
                 let processed = self.bare.process(batch, NOW_MS);
-                watch.time(|| drop(encode(&self.ocsf, &processed)));
+                watch.time(|| drop(black_box(encoded(&self.ocsf, &processed))));
             }),
             Part::Guard => decode(stored, |batch| {
                 let (mut data, mut entries) =
-                    encode(&self.sink, &self.three.process(batch, NOW_MS));
+                    encoded(&self.sink, &self.three.process(batch, NOW_MS));
                 watch.time(|| drop(self.guard.inspect(&mut data, &mut entries)));
             }),
             Part::Compress => decode(stored, |batch| {
-                let (body, _) = encode(&self.sink, &self.three.process(batch, NOW_MS));
+                let (body, _) = encoded(&self.sink, &self.three.process(batch, NOW_MS));
                 watch.time(|| drop(compress(&body)));
             }),
             Part::WholeBare => watch.time(|| whole(stored, &mut self.bare, &self.sink, None)),
@@ -314,23 +287,6 @@ fn process(stored: &Stored, chain: &mut ChainWorker, watch: &mut Watch) {
     });
 }
 
-fn encode(sink: &SplunkHec, processed: &Processed) -> (Vec<u8>, Vec<Entry>) {
-    let offset = |at: usize| u32::try_from(at).unwrap();
-    let mut out = Vec::with_capacity(processed.batch.data.len() + processed.rows() * 256);
-    let mut entries = Vec::new();
-    for row in 0..processed.rows() {
-        assert_eq!(processed.fate(row), Fate::Forward);
-        let (view, start) = (processed.view(row, 0), offset(out.len()));
-        sink.encode_event(&view, &mut out).unwrap();
-        entries.push(Entry {
-            start,
-            end: offset(out.len()),
-            index: view.index(),
-        });
-    }
-    black_box((out, entries))
-}
-
 fn compress(body: &[u8]) -> Vec<u8> {
     let mut compressor = Compressor::new(CompressionLvl::new(SENT_LEVEL).unwrap());
     let mut out = vec![0; compressor.gzip_compress_bound(body.len())];
@@ -341,11 +297,11 @@ fn compress(body: &[u8]) -> Vec<u8> {
 
 fn whole(stored: &Stored, chain: &mut ChainWorker, sink: &SplunkHec, guard: Option<&Guard>) {
     decode(stored, |batch| {
-        let (mut data, mut entries) = encode(sink, &chain.process(batch, NOW_MS));
+        let (mut data, mut entries) = encoded(sink, &chain.process(batch, NOW_MS));
         if let Some(guard) = guard {
             guard.inspect(&mut data, &mut entries);
         }
-        drop((data, entries));
+        drop(black_box((data, entries)));
     });
 }
 
@@ -365,29 +321,4 @@ fn component(engine: &Engine, folder: &str, name: &str, configuration: &Value) -
         ..Terms::default()
     };
     Component::load(engine, name, &wasm, &terms).unwrap()
-}
-
-fn chain(plugins: Vec<Component>) -> ChainWorker {
-    ChainWorker::new(Arc::new(
-        PluginChain::new(plugins, &[&[]], masker()).unwrap(),
-    ))
-}
-
-fn masker() -> Masker {
-    Masker::with_key("bench", &[7; 32]).unwrap()
-}
-
-/// A collector that is never spoken to.
-fn sink(format: &str) -> SplunkHec {
-    let mut token = tempfile::NamedTempFile::new().unwrap();
-    token
-        .write_all(b"00000000-0000-0000-0000-000000000000")
-        .unwrap();
-    let settings: Settings = serde_json::from_value(json!({
-        "endpoint": "http://127.0.0.1:8088",
-        "token_file": token.path(),
-        "format": format,
-    }))
-    .unwrap();
-    SplunkHec::new(&settings).unwrap()
 }

@@ -8,12 +8,13 @@ use std::{
     time::Duration,
 };
 
-use sluicegate_tests::{host::root, process::Program, stand_in::StandIn};
+use sluicegate_tests::{
+    host::root,
+    process::{Program, cpu},
+    stand_in::StandIn,
+};
 
 use crate::{CORE, case::Case, collector::Collector};
-
-/// Of the times that the kernel tells of a process.
-const TICKS_A_SECOND: f64 = 100.0;
 
 pub(crate) struct Host {
     program: Program,
@@ -78,16 +79,7 @@ impl Host {
 
     /// Processor time of all its threads so far.
     pub(crate) fn cpu(&self) -> Duration {
-        let text = self.told("stat");
-        // What follows the name, which may have anything in it: state, ten numbers, then the two times.
-        let (_, rest) = text.rsplit_once(')').unwrap();
-        let ticks: f64 = rest
-            .split_whitespace()
-            .skip(11)
-            .take(2)
-            .map(|ticks| ticks.parse::<f64>().unwrap())
-            .sum();
-        Duration::from_secs_f64(ticks / TICKS_A_SECOND)
+        cpu(self.child.id())
     }
 
     /// The most memory that it has held.

@@ -27,20 +27,17 @@ use sluicegate::{
     effects::EventView,
     finding::Finding,
     generate::{Plan, write_tree},
-    sink::{
-        Accept, Batch, Limits, Refused, SendError, Sink, Unencodable,
-        splunk_hec::{Settings, SplunkHec},
-    },
+    sink::{Accept, Batch, Limits, Refused, SendError, Sink, Unencodable, splunk_hec::SplunkHec},
 };
 use sluicegate_tests::{
     host::{Setup, engine, plugins},
+    parts::collector,
+    process::cpu,
     shelf::{BUCKET, Shelf},
 };
 
 /// What a process that measures is told, as JSON.
 const ORDER: &str = "SLUICEGATE_BENCH_ORDER";
-/// Of the times that the kernel tells of a process.
-const TICKS_A_SECOND: f64 = 100.0;
 
 #[derive(Clone, Copy, Serialize, Deserialize)]
 struct Order {
@@ -172,7 +169,7 @@ fn measure(order: Order) -> Measured {
             .settings(|settings| settings.workers = order.workers)
             .sink(
                 "discard",
-                Arc::new(Discard(sink())),
+                Arc::new(Discard(collector("original"))),
                 &Accept::events_and_findings(),
             );
         if order.with_plugins {
@@ -184,13 +181,14 @@ fn measure(order: Order) -> Measured {
             shelf.put(&key(number), object.clone());
         }
         host.until("it is warm", |_| shelf.settled().0 == 100).await;
-        let (began, cpu) = (Instant::now(), cpu());
+        let (began, before) = (Instant::now(), cpu(std::process::id()));
         for number in 100..100 + order.objects {
             shelf.put(&key(number), object.clone());
         }
         shelf.close();
         host.finish().await;
-        let (wall, cpu) = (began.elapsed(), self::cpu().saturating_sub(cpu));
+        let wall = began.elapsed();
+        let cpu = cpu(std::process::id()).saturating_sub(before);
         assert_eq!(shelf.settled(), (100 + order.objects, 0));
         Measured {
             wall_s: wall.as_secs_f64(),
@@ -224,26 +222,6 @@ fn key(number: usize) -> String {
     format!(
         "AWSLogs/123456789012/CloudTrail/eu-west-1/2026/03/01/123456789012_CloudTrail_eu-west-1_20260301T1000Z_{number:016}.json.gz"
     )
-}
-
-/// Processor time of all threads so far.
-fn cpu() -> Duration {
-    let text = std::fs::read_to_string("/proc/self/stat").unwrap();
-    // What follows the name, which may have anything in it: state, ten numbers, then the two times.
-    let (_, rest) = text.rsplit_once(')').unwrap();
-    let times = rest.split_whitespace().skip(11).take(2);
-    let ticks: f64 = times.map(|ticks| ticks.parse::<f64>().unwrap()).sum();
-    Duration::from_secs_f64(ticks / TICKS_A_SECOND)
-}
-
-fn sink() -> SplunkHec {
-    let token = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(&token, "00000000-0000-0000-0000-000000000000").unwrap();
-    let settings: Settings = serde_json::from_value(json!({
-        "endpoint": "http://127.0.0.1:8088", "token_file": token.path(),
-    }))
-    .unwrap();
-    SplunkHec::new(&settings).unwrap()
 }
 
 /// A collector that takes everything at once.

@@ -13,7 +13,8 @@ use sluicegate::{
     sink::security_hub,
 };
 use sluicegate_tests::{
-    host::{Setup, component, corpus, engine, root},
+    batches::events_of,
+    host::{Setup, component, corpus, engine, load, patient},
     planted::{self, KINDS, Writing},
     servers::SecurityHub,
     shelf::{BUCKET, Shelf, gzip},
@@ -27,7 +28,7 @@ fn worker(components: Vec<Component>) -> ChainWorker {
 }
 
 /// What plugins find in events, and what the host has to say of the plugins.
-pub(super) fn sightings(worker: &mut ChainWorker, events: &[impl AsRef<str>]) -> Vec<Sighting> {
+pub(super) fn sightings(worker: &mut ChainWorker, events: &[impl AsRef<[u8]>]) -> Vec<Sighting> {
     let reference = ObjectRef {
         bucket: "b".into(),
         key: "AWSLogs/ü \"key\".json.gz".into(),
@@ -36,15 +37,7 @@ pub(super) fn sightings(worker: &mut ChainWorker, events: &[impl AsRef<str>]) ->
     let object = Arc::new(Object::new(reference, "1".into(), ObjectKind::Log));
     let mut found = Vec::new();
     for chunk in events.chunks(500) {
-        let (mut data, mut spans) = (Vec::new(), Vec::new());
-        for (index, event) in (0..).zip(chunk) {
-            let start = u32::try_from(data.len()).unwrap();
-            data.extend_from_slice(event.as_ref().as_bytes());
-            let end = u32::try_from(data.len()).unwrap();
-            spans.push(Span { start, end, index });
-        }
-        let batch = EventBatch::new(Arc::clone(&object), data, spans);
-        let processed = worker.process(batch, NOW_MS);
+        let processed = worker.process(events_of(&object, chunk), NOW_MS);
         found.extend(processed.sightings.into_iter().map(|(_, one)| one));
     }
     found
@@ -52,20 +45,12 @@ pub(super) fn sightings(worker: &mut ChainWorker, events: &[impl AsRef<str>]) ->
 
 /// A plugin that counts in windows of its own.
 fn counting(name: &str, configuration: &Value) -> Component {
-    let path = root()
-        .join("dist/plugins")
-        .join(name)
-        .with_extension("wasm");
-    let wasm = fs::read(&path)
-        .unwrap_or_else(|error| panic!("{}: {error}; run `make plugins guests`", path.display()));
     let terms = Terms {
         configuration: configuration.as_object().unwrap().clone(),
-        // Tests run on a loaded machine, several at a time.
         limits: Limits {
             deadline_ms: 20_000,
             start_ms: 20_000,
-            state_ms: 5_000,
-            ..Limits::default()
+            ..patient()
         },
         grants: Grants {
             state: true,
@@ -77,7 +62,7 @@ fn counting(name: &str, configuration: &Value) -> Component {
         windows: Some(Arc::new(SqliteWindows::in_memory().unwrap())),
         tables: None,
     };
-    Component::load(&engine().with_services(services), name, &wasm, &terms).unwrap()
+    load(&engine().with_services(services), "plugins", name, &terms).unwrap()
 }
 
 pub(super) fn detect_cloudtrail(configuration: &Value) -> ChainWorker {
@@ -239,7 +224,7 @@ fn everything(rules: &[Value]) -> Everything {
 }
 
 impl Everything {
-    fn found(&mut self, events: &[impl AsRef<str>]) -> Vec<Sighting> {
+    fn found(&mut self, events: &[impl AsRef<[u8]>]) -> Vec<Sighting> {
         let workers = self.0.iter_mut();
         workers
             .flat_map(|worker| sightings(worker, events))

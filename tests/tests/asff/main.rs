@@ -25,7 +25,7 @@ use sluicegate::{
     ledger::{Ledger as _, Sqlite},
     sink::{Sink as _, security_hub},
 };
-use sluicegate_tests::{host::root, servers::SecurityHub};
+use sluicegate_tests::{findings::facts, host::root, servers::SecurityHub};
 
 const NOW_MS: i64 = 1_772_400_000_000;
 const ACCOUNT: &str = "123456789012";
@@ -125,22 +125,7 @@ fn finding() -> Finding {
         .into(),
         event: EventFacts {
             time_ms: NOW_MS,
-            event_id: "i".into(),
-            event_name: "n".into(),
-            event_source: "iam.amazonaws.com".into(),
-            region: REGION.into(),
-            account: ACCOUNT.into(),
-            principal_arn: "arn:aws:iam::123456789012:user/a".into(),
-            principal_type: "IAMUser".into(),
-            principal_id: "AIDA".into(),
-            user_name: "a".into(),
-            access_key_id: "AKIA".into(),
-            source_ip: "198.51.100.7".into(),
-            user_agent: "u".into(),
-            error_code: "AccessDenied".into(),
-            resource_arn: "arn:aws:s3:::b".into(),
-            object_url: "s3://b/k".into(),
-            index: 3,
+            ..facts()
         },
         count: 2,
         first_ms: NOW_MS,

@@ -1,38 +1,15 @@
 //! The host's own parts, each at the work that is counted.
 
-use std::{hint::black_box, io::Write as _, sync::Arc};
+use std::{hint::black_box, sync::Arc};
 
 use bytes::Bytes;
-use serde_json::json;
 use sluicegate::{
-    columns::{Path, Projection},
+    effects::Processed,
     event::EventBatch,
     guard::{Guard, Mode},
-    mask::Masker,
-    plugin::{ChainWorker, PluginChain},
-    sink::{
-        Entry, Sink as _,
-        splunk_hec::{Settings, SplunkHec},
-    },
     source::records::{Decoder, Limits, Step},
 };
-
-/// The time of receipt.
-const NOW_MS: i64 = 1_772_400_000_000;
-const FIELDS: [&str; 12] = [
-    "/eventTime",
-    "/eventSource",
-    "/eventName",
-    "/eventID",
-    "/awsRegion",
-    "/sourceIPAddress",
-    "/userAgent",
-    "/errorCode",
-    "/recipientAccountId",
-    "/userIdentity/type",
-    "/userIdentity/arn",
-    "/userIdentity/sessionContext/sessionIssuer/arn",
-];
+use sluicegate_tests::parts::{NOW_MS, chain, collector, encoded, masker, projection};
 
 #[derive(Clone, Copy)]
 pub(crate) enum Part {
@@ -72,11 +49,7 @@ impl Part {
         match self {
             Self::Decode => drop(counted(|| decode(object))),
             Self::Columns => {
-                let mut projection = Projection::new();
-                for field in FIELDS {
-                    projection.column(&Path::parse(field).unwrap());
-                }
-                let batches = decode(object);
+                let (projection, batches) = (projection(), decode(object));
                 counted(|| {
                     for batch in &batches {
                         drop(black_box(projection.project(batch)));
@@ -84,18 +57,20 @@ impl Part {
                 });
             }
             Self::Chain => {
-                let (mut chain, batches) = (chain(), decode(object));
+                let (mut chain, batches) = (chain(Vec::new()), decode(object));
                 counted(|| {
                     for batch in batches {
                         drop(black_box(chain.process(batch, NOW_MS)));
                     }
                 });
             }
-            Self::Encode => drop(encoded(object, &sink("original"), true)),
-            Self::EncodeOcsf => drop(encoded(object, &sink("ocsf-1.8.0"), true)),
+            Self::Encode => encode(object, "original"),
+            Self::EncodeOcsf => encode(object, "ocsf-1.8.0"),
             Self::Guard => {
                 let guard = Guard::new(Mode::Mask, Arc::new(masker()));
-                let mut batches = encoded(object, &sink("original"), false);
+                let sink = collector("original");
+                let batches = processed(object).into_iter();
+                let mut batches: Vec<_> = batches.map(|batch| encoded(&sink, &batch)).collect();
                 counted(|| {
                     for (data, entries) in &mut batches {
                         drop(black_box(guard.inspect(data, entries)));
@@ -126,51 +101,17 @@ fn decode(object: &Bytes) -> Vec<EventBatch> {
     }
 }
 
-/// The bytes for a sink and where the entries lie in them; counted or not.
-fn encoded(object: &Bytes, sink: &SplunkHec, is_counted: bool) -> Vec<(Vec<u8>, Vec<Entry>)> {
-    let mut chain = chain();
-    let offset = |at: usize| u32::try_from(at).unwrap();
+fn processed(object: &Bytes) -> Vec<Processed> {
+    let mut chain = chain(Vec::new());
     let batches = decode(object).into_iter();
-    let processed: Vec<_> = batches.map(|batch| chain.process(batch, NOW_MS)).collect();
-    let work = || {
-        let one = |processed: &sluicegate::effects::Processed| {
-            let (mut out, mut entries) = (Vec::new(), Vec::new());
-            for row in 0..processed.rows() {
-                let (view, start) = (processed.view(row, 0), offset(out.len()));
-                sink.encode_event(&view, &mut out).unwrap();
-                entries.push(Entry {
-                    start,
-                    end: offset(out.len()),
-                    index: view.index(),
-                });
-            }
-            (out, entries)
-        };
-        processed.iter().map(one).collect()
-    };
-    if is_counted { counted(work) } else { work() }
+    batches.map(|batch| chain.process(batch, NOW_MS)).collect()
 }
 
-fn chain() -> ChainWorker {
-    let chain = PluginChain::new(Vec::new(), &[&[]], masker()).unwrap();
-    ChainWorker::new(Arc::new(chain))
-}
-
-fn masker() -> Masker {
-    Masker::with_key("count", &[7; 32]).unwrap()
-}
-
-/// A collector that is never spoken to.
-fn sink(format: &str) -> SplunkHec {
-    let mut token = tempfile::NamedTempFile::new().unwrap();
-    token
-        .write_all(b"00000000-0000-0000-0000-000000000000")
-        .unwrap();
-    let settings: Settings = serde_json::from_value(json!({
-        "endpoint": "http://127.0.0.1:8088",
-        "token_file": token.path(),
-        "format": format,
-    }))
-    .unwrap();
-    SplunkHec::new(&settings).unwrap()
+fn encode(object: &Bytes, format: &str) {
+    let (sink, batches) = (collector(format), processed(object));
+    counted(|| {
+        for batch in &batches {
+            drop(black_box(encoded(&sink, batch)));
+        }
+    });
 }
