@@ -11,11 +11,10 @@ use std::{
 use serde_json::{Value, json};
 use sluicegate::{
     effects::Processed,
-    event::{EventBatch, Object, ObjectKind, ObjectRef, Span},
     ledger::windows::SqliteWindows,
     lookup::Tables,
     mask::Masker,
-    plugin::{ChainWorker, Component, Grants, Limits, LoadError, PluginChain, Services, Terms},
+    plugin::{ChainWorker, Component, Grants, LoadError, PluginChain, Services, Terms},
 };
 use sluicegate_tests::{
     batches,

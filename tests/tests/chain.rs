@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use sluicegate::{
     effects::Processed,
-    event::{EventBatch, Object, ObjectKind, ObjectRef, Span},
+    event::EventBatch,
     mask::Masker,
     plugin::{ChainWorker, PluginChain},
 };

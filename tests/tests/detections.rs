@@ -15,7 +15,6 @@ use std::{
 
 use serde_json::{Value, json};
 use sluicegate::{
-    event::{EventBatch, Object, ObjectKind, ObjectRef, Span},
     finding::{Severity, Sighting},
     mask::Masker,
     plugin::{ChainWorker, PluginChain},

@@ -14,7 +14,6 @@ use std::{
 use serde_json::{Value, json, value::RawValue};
 use sluicegate::{
     effects::Processed,
-    event::{EventBatch, Object, ObjectKind, ObjectRef, Span},
     finding::{EventFacts, Finding, Severity},
     generate::{Plan, write_tree},
     mask::Masker,

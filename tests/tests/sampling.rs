@@ -11,10 +11,10 @@ use std::{
 use serde_json::{Value, json};
 use sluicegate::{
     config::Config,
-    plugin::{Component, Engine, Grants, Limits, Services, Terms},
+    plugin::{Component, Engine, Grants, Services, Terms},
 };
 use sluicegate_tests::{
-    host::{Drained, Setup, engine, load, patient},
+    host::{Drained, Setup, engine, load, patient, root},
     shelf::{BUCKET, Shelf, gzip},
 };
 

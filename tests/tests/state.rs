@@ -15,7 +15,6 @@ use sluicegate::{
     assemble,
     config::Config,
     effects::Processed,
-    event::{EventBatch, Object, ObjectKind, ObjectRef, Span},
     finding::Sighting,
     ledger::windows::{
         self, EventMark, Namespace, Observation, SqliteWindows, Windows, WindowsError,
@@ -359,7 +358,7 @@ fn a_store_that_takes_too_long_is_unavailable() {
         .told(flood)
         .limited(|limits| limits.state_ms = 50);
     let mut worker = probe.worker();
-    worker.process(batches::events::<&str>(&[]), 0);
+    worker.process(batches::events(&[""; 0]), 0);
     let start = Instant::now();
     assert_eq!(
         said(&mut worker, &ADA[..1], "refused"),

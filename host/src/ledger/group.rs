@@ -215,7 +215,7 @@ mod tests {
 
     /// What all of these get that come while another transaction lasts.
     async fn together<T>(group: &Group, all: impl Future<Output = T>) -> T {
-        let (end, ended) = std::sync::mpsc::channel::<()>();
+        let (end, ended) = std::sync::mpsc::sync_channel::<()>(1);
         let mut before = Box::pin(group.transact("wait", move |_| {
             // It ends with the sender.
             let _ = ended.recv();

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fs, io::Read as _, path::Path, sync::Arc};
 
 use serde_json::{Value, json};
 use sluicegate::{
-    event::{EventBatch, Object, ObjectKind, ObjectRef, Span},
+    event::{Object, ObjectKind, ObjectRef},
     finding::{Finding, Sighting},
     generate::{Plan, write_tree},
     ledger::windows::SqliteWindows,
@@ -14,7 +14,7 @@ use sluicegate::{
 };
 use sluicegate_tests::{
     batches::events_of,
-    host::{Setup, component, corpus, engine, load, patient},
+    host::{Setup, component, corpus, engine, load, patient, root},
     planted::{self, KINDS, Writing},
     servers::SecurityHub,
     shelf::{BUCKET, Shelf, gzip},
