@@ -216,16 +216,20 @@ mod tests {
     /// What all of these get that come while another transaction lasts.
     async fn together<T>(group: &Group, all: impl Future<Output = T>) -> T {
         let (end, ended) = std::sync::mpsc::sync_channel::<()>(1);
+        let (begin, begun) = std::sync::mpsc::sync_channel::<()>(1);
         let mut before = Box::pin(group.transact("wait", move |_| {
+            drop(begin);
             // It ends with the sender.
             let _ = ended.recv();
             Ok(())
         }));
         assert!(futures_util::poll!(&mut before).is_pending());
+        // Nothing that comes now is of the same transaction.
+        let _ = begun.recv();
         let mut all = Box::pin(all);
         assert!(futures_util::poll!(&mut all).is_pending());
         drop(end);
-        // It may be of the same transaction.
+        // A test may have its commit refused.
         let _ = before.await;
         all.await
     }
