@@ -123,6 +123,15 @@ impl Sqlite {
     fn claims(&self) -> MutexGuard<'_, Claims> {
         self.claims.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// See [`Group::transact`].
+    async fn transact<T: Send + 'static>(
+        &self,
+        what: &'static str,
+        work: impl FnOnce(&Transaction<'_>) -> anyhow::Result<T> + Send + 'static,
+    ) -> anyhow::Result<T> {
+        self.group.transact(what, work).await
+    }
 }
 
 impl std::fmt::Debug for Sqlite {
@@ -143,19 +152,18 @@ impl Ledger for Sqlite {
     }
 
     async fn known(&self, object: ObjectId) -> anyhow::Result<Known> {
-        self.group
-            .transact("read completions", move |tx| {
-                let mut query =
-                    tx.prepare_cached("SELECT delivery FROM completions WHERE object = ?1")?;
-                let rows = query.query_map([object.0], |row| row.get(0))?;
-                let complete = rows.collect::<Result<_, _>>()?;
-                let mut query =
-                    tx.prepare_cached("SELECT delivery, upto FROM progress WHERE object = ?1")?;
-                let rows = query.query_map([object.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
-                let upto = rows.collect::<Result<_, _>>()?;
-                Ok(Known { complete, upto })
-            })
-            .await
+        self.transact("read completions", move |tx| {
+            let mut query =
+                tx.prepare_cached("SELECT delivery FROM completions WHERE object = ?1")?;
+            let rows = query.query_map([object.0], |row| row.get(0))?;
+            let complete = rows.collect::<Result<_, _>>()?;
+            let mut query =
+                tx.prepare_cached("SELECT delivery, upto FROM progress WHERE object = ?1")?;
+            let rows = query.query_map([object.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            let upto = rows.collect::<Result<_, _>>()?;
+            Ok(Known { complete, upto })
+        })
+        .await
     }
 
     async fn reached(
@@ -166,21 +174,20 @@ impl Ledger for Sqlite {
         upto: u32,
     ) -> anyhow::Result<()> {
         let (url, delivery, now_ms) = (url.to_owned(), delivery.to_owned(), (self.clock)());
-        self.group
-            .transact("write a mark", move |tx| {
-                tx.prepare_cached(
+        self.transact("write a mark", move |tx| {
+            tx.prepare_cached(
                 "INSERT INTO objects (id, url, updated_ms) VALUES (?1, ?2, ?3) ON CONFLICT (id) \
                  DO UPDATE SET updated_ms = excluded.updated_ms",
             )?
             .execute(params![object.0, url, now_ms])?;
-                tx.prepare_cached(
-                    "INSERT INTO progress (object, delivery, upto) VALUES (?1, ?2, ?3) \
+            tx.prepare_cached(
+                "INSERT INTO progress (object, delivery, upto) VALUES (?1, ?2, ?3) \
                  ON CONFLICT (object, delivery) DO UPDATE SET upto = max(upto, excluded.upto)",
-                )?
-                .execute(params![object.0, delivery, upto])?;
-                Ok(())
-            })
-            .await
+            )?
+            .execute(params![object.0, delivery, upto])?;
+            Ok(())
+        })
+        .await
     }
 
     async fn complete(
@@ -191,7 +198,7 @@ impl Ledger for Sqlite {
         sha256: Option<[u8; 32]>,
     ) -> anyhow::Result<()> {
         let (url, deliveries, now_ms) = (url.to_owned(), deliveries.to_vec(), (self.clock)());
-        self.group.transact("write completions", move |tx| {
+        self.transact("write completions", move |tx| {
             tx.prepare_cached(
                 "INSERT INTO objects (id, url, sha256, updated_ms) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (id) \
                  DO UPDATE SET sha256 = coalesce(excluded.sha256, sha256), updated_ms = excluded.updated_ms",
@@ -211,14 +218,13 @@ impl Ledger for Sqlite {
     }
 
     async fn inflated_sha256(&self, object: ObjectId) -> anyhow::Result<Option<[u8; 32]>> {
-        self.group
-            .transact("read the hash of an object", move |tx| {
-                let mut query = tx.prepare_cached("SELECT sha256 FROM objects WHERE id = ?1")?;
-                let hash: Option<Option<[u8; 32]>> =
-                    query.query_row([object.0], |row| row.get(0)).optional()?;
-                Ok(hash.flatten())
-            })
-            .await
+        self.transact("read the hash of an object", move |tx| {
+            let mut query = tx.prepare_cached("SELECT sha256 FROM objects WHERE id = ?1")?;
+            let hash: Option<Option<[u8; 32]>> =
+                query.query_row([object.0], |row| row.get(0)).optional()?;
+            Ok(hash.flatten())
+        })
+        .await
     }
 
     async fn observe(
@@ -226,68 +232,65 @@ impl Ledger for Sqlite {
         sightings: Vec<Sighting>,
         now_ms: i64,
     ) -> anyhow::Result<Vec<Observed>> {
-        self.group
-            .transact("count sightings", move |tx| {
-                let mut rows: HashMap<String, Row> = HashMap::new();
-                let mut order = Vec::new();
-                for sighting in &sightings {
-                    let id = sighting.finding_id();
-                    if !rows.contains_key(&id) {
-                        rows.insert(id.clone(), Row::load_or_new(tx, &id, sighting, now_ms)?);
-                        order.push(id.clone());
-                    }
-                    let row = rows.get_mut(&id).expect("it was inserted above");
-                    row.count(tx, sighting)?;
+        self.transact("count sightings", move |tx| {
+            let mut rows: HashMap<String, Row> = HashMap::new();
+            let mut order = Vec::new();
+            for sighting in &sightings {
+                let id = sighting.finding_id();
+                if !rows.contains_key(&id) {
+                    rows.insert(id.clone(), Row::load_or_new(tx, &id, sighting, now_ms)?);
+                    order.push(id.clone());
                 }
-                let mut observed = Vec::with_capacity(order.len());
-                for id in order {
-                    let row = rows.remove(&id).expect("every id in the order has its row");
-                    row.save(tx, now_ms)?;
-                    observed.push(Observed {
-                        finding: row.finding,
-                        announced: row.announced,
-                    });
-                }
-                Ok(observed)
-            })
-            .await
+                let row = rows.get_mut(&id).expect("it was inserted above");
+                row.count(tx, sighting)?;
+            }
+            let mut observed = Vec::with_capacity(order.len());
+            for id in order {
+                let row = rows.remove(&id).expect("every id in the order has its row");
+                row.save(tx, now_ms)?;
+                observed.push(Observed {
+                    finding: row.finding,
+                    announced: row.announced,
+                });
+            }
+            Ok(observed)
+        })
+        .await
     }
 
     async fn take(&self, id: &str, now_ms: i64) -> anyhow::Result<Option<Finding>> {
         let id = id.to_owned();
-        self.group
-            .transact("take a finding", move |tx| {
-                let Some(mut row) = Row::load(tx, &id)? else {
-                    return Ok(None);
-                };
-                row.finding.updated_ms = now_ms.max(row.finding.updated_ms.saturating_add(1));
-                row.changed = true;
-                row.save(tx, now_ms)?;
-                Ok(Some(row.finding))
-            })
-            .await
+        self.transact("take a finding", move |tx| {
+            let Some(mut row) = Row::load(tx, &id)? else {
+                return Ok(None);
+            };
+            row.finding.updated_ms = now_ms.max(row.finding.updated_ms.saturating_add(1));
+            row.changed = true;
+            row.save(tx, now_ms)?;
+            Ok(Some(row.finding))
+        })
+        .await
     }
 
     async fn announced(&self, id: &str, updated_ms: i64, count: u64) -> anyhow::Result<()> {
         let id = id.to_owned();
-        self.group
-            .transact("note an announcement", move |tx| {
-                tx.prepare_cached(
-                    "UPDATE findings SET announced_ms = max(coalesce(announced_ms, ?2), ?2), \
+        self.transact("note an announcement", move |tx| {
+            tx.prepare_cached(
+                "UPDATE findings SET announced_ms = max(coalesce(announced_ms, ?2), ?2), \
                  announced_count = max(announced_count, ?3) WHERE id = ?1",
-                )?
-                .execute(params![
-                    id,
-                    updated_ms,
-                    i64::try_from(count).unwrap_or(i64::MAX)
-                ])?;
-                Ok(())
-            })
-            .await
+            )?
+            .execute(params![
+                id,
+                updated_ms,
+                i64::try_from(count).unwrap_or(i64::MAX)
+            ])?;
+            Ok(())
+        })
+        .await
     }
 
     async fn outdated(&self, before_ms: i64, limit: usize) -> anyhow::Result<Vec<String>> {
-        self.group.transact("look for outdated findings", move |tx| {
+        self.transact("look for outdated findings", move |tx| {
             let mut query = tx.prepare_cached(
                 "SELECT id FROM findings WHERE count > announced_count \
                  AND coalesce(announced_ms, seen_ms) < ?1 ORDER BY coalesce(announced_ms, seen_ms), id LIMIT ?2",
@@ -303,7 +306,7 @@ impl Ledger for Sqlite {
     async fn prune(&self) -> anyhow::Result<()> {
         let keep_ms = i64::try_from(self.keep.as_millis()).unwrap_or(i64::MAX);
         let before_ms = (self.clock)().saturating_sub(keep_ms);
-        self.group.transact("prune the ledger", move |tx| {
+        self.transact("prune the ledger", move |tx| {
             for statement in [
                 "DELETE FROM completions WHERE object IN (SELECT id FROM objects WHERE updated_ms < ?1)",
                 "DELETE FROM progress WHERE object IN (SELECT id FROM objects WHERE updated_ms < ?1)",
