@@ -63,7 +63,7 @@ impl Watch {
         &self,
         sightings: Vec<(usize, Sighting)>,
         mut alarms: Alarms,
-        facts: impl Fn(usize) -> (EventFacts, [u8; 16]),
+        facts: impl Fn(usize) -> (Arc<EventFacts>, [u8; 16]),
     ) -> Vec<Sighting> {
         let mut all = Vec::with_capacity(sightings.len());
         for (row, mut sighting) in sightings {
@@ -83,14 +83,13 @@ impl Watch {
         for (row, caught) in alarms.0 {
             let (mut event, identity) = facts(row);
             let cleaner = caught.cleaner();
-            event.each_text(&mut |text| {
+            Arc::make_mut(&mut event).each_text(&mut |text| {
                 if self.finder.find(text.as_bytes()).is_empty() {
                     *text = cleaner.clean(text).into_owned();
                 } else {
                     text.clear();
                 }
             });
-            let event = Arc::new(event);
             let alarm = |secret: &Secret| sighting(*secret, Arc::clone(&event), identity);
             all.extend(caught.secrets.iter().map(alarm));
         }
@@ -161,9 +160,9 @@ mod tests {
         sighting
     }
 
-    fn facts(user: &str) -> (EventFacts, [u8; 16]) {
+    fn facts(user: &str) -> (Arc<EventFacts>, [u8; 16]) {
         let Sighting { event, .. } = sighting_of(user, "");
-        (EventFacts::clone(&event), [1; 16])
+        (event, [1; 16])
     }
 
     #[test]

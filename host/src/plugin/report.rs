@@ -82,7 +82,7 @@ impl Reporter {
         processed: &Processed,
         row: usize,
         now_ms: i64,
-    ) -> (EventFacts, [u8; 16]) {
+    ) -> (Arc<EventFacts>, [u8; 16]) {
         let (facts, identity, _) = read(self, processed, row, now_ms);
         (facts, identity)
     }
@@ -111,8 +111,7 @@ impl<'a> Facts<'a> {
 
     fn of(&mut self, row: usize) -> &Known {
         if self.last.as_ref().is_none_or(|(last, _)| *last != row) {
-            let (facts, identity, cleaner) = read(self.reporter, self.processed, row, self.now_ms);
-            self.last = Some((row, (facts.into(), identity, cleaner)));
+            self.last = Some((row, read(self.reporter, self.processed, row, self.now_ms)));
         }
         &self.last.as_ref().expect("it was just set").1
     }
@@ -194,12 +193,7 @@ impl<'a> Facts<'a> {
     }
 }
 
-fn read(
-    reporter: &Reporter,
-    processed: &Processed,
-    row: usize,
-    now_ms: i64,
-) -> (EventFacts, [u8; 16], Cleaner) {
+fn read(reporter: &Reporter, processed: &Processed, row: usize, now_ms: i64) -> Known {
     let batch = &processed.batch;
     let columns = reporter.projection.project_row(batch, row);
     let masks: Vec<Mask> = processed.masks_of(row).cloned().collect();
@@ -241,7 +235,7 @@ fn read(
         object_url: batch.object.url.clone(),
         index: batch.events[row].index,
     };
-    (facts, identity, cleaner)
+    (Arc::new(facts), identity, cleaner)
 }
 
 struct Reader<'a> {

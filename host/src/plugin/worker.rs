@@ -101,7 +101,7 @@ impl ChainWorker {
         processed: &Processed,
         row: usize,
         now_ms: i64,
-    ) -> (EventFacts, [u8; 16]) {
+    ) -> (Arc<EventFacts>, [u8; 16]) {
         self.chain.reporter.facts(processed, row, now_ms)
     }
 
