@@ -157,13 +157,9 @@ impl DetectCloudtrail {
         if event.identity == "Root" && !by_service() && event.text(self.login) != "Failure" {
             matches.push(Match::of(&access::ROOT_USED));
         }
-        let emergency = &self.config.break_glass;
-        let names = || [event.text(self.arn), event.text(self.issuer)];
-        if !emergency.is_empty()
-            && names()
-                .iter()
-                .any(|name| emergency.iter().any(|arn| arn == name))
-        {
+        let is_name =
+            |arn: &String| *arn == event.text(self.arn) || *arn == event.text(self.issuer);
+        if self.config.break_glass.iter().any(is_name) {
             matches.push(Match::of(&access::BREAK_GLASS_USED));
         }
         let networks = &self.networks;

@@ -36,9 +36,13 @@ fn value(byte: u8) -> u8 {
     VALUES[usize::from(byte)]
 }
 
+/// Whether it can stand in base64, also URL-safe.
+pub(crate) fn is_letter(byte: u8) -> bool {
+    value(byte) != NONE
+}
+
 /// The run of base64 around a position; line breaks within it count as part of it.
 pub(crate) fn run(text: &[u8], at: usize) -> (usize, usize) {
-    let is_letter = |byte: &u8| value(*byte) != NONE;
     let start = scan::base64_start(text, at);
     let mut end = at;
     let mut line = start;
@@ -50,7 +54,7 @@ pub(crate) fn run(text: &[u8], at: usize) -> (usize, usize) {
             _ => break,
         };
         // A line of 60 or more, as encoders break them.
-        if end - line < 60 || !text.get(next).is_some_and(is_letter) {
+        if end - line < 60 || !text.get(next).is_some_and(|&byte| is_letter(byte)) {
             break;
         }
         (line, end) = (next, next);

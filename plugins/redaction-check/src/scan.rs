@@ -5,6 +5,8 @@
 //! escape, a percent sign, a long run of base64) and runs of digits that may be a card's number. The
 //! search must not miss any of these, and may find too many.
 
+use crate::base64::is_letter;
+
 /// Groups of three bytes, at most eight groups; letters count in both cases. Within a group the bytes mix
 /// freely, so they are grouped by what few events have.
 const GROUPS: [&[[u8; 3]]; 8] = [
@@ -278,7 +280,7 @@ pub(crate) fn base64_start(text: &[u8], at: usize) -> usize {
         }
         start -= 16;
     }
-    let before = rest.iter().rposition(|&byte| !is_base64(byte));
+    let before = rest.iter().rposition(|&byte| !is_letter(byte));
     before.map_or(0, |before| before + 1)
 }
 
@@ -294,12 +296,8 @@ pub(crate) fn base64_end(text: &[u8], start: usize) -> usize {
         }
         at += 16;
     }
-    let after = rest.iter().position(|&byte| !is_base64(byte));
+    let after = rest.iter().position(|&byte| !is_letter(byte));
     after.map_or(text.len(), |after| at + after)
-}
-
-fn is_base64(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"+/-_".contains(&byte)
 }
 
 /// The two blocks before, which are needed to see runs; the nearer one first.
@@ -458,7 +456,7 @@ fn others(block: &[u8; 16]) -> u32 {
 
 #[cfg(not(target_arch = "wasm32"))]
 fn others(block: &[u8; 16]) -> u32 {
-    let is_other = |at: &usize| !is_base64(block[*at]);
+    let is_other = |at: &usize| !is_letter(block[*at]);
     (0..16).filter(is_other).fold(0, |bits, at| bits | 1 << at)
 }
 
@@ -610,7 +608,7 @@ mod tests {
             let masks = masks(&[byte; 18]);
             let all = |is: bool| if is { 0xffff } else { 0 };
             let is_bracket = matches!(byte, b'[' | b']');
-            assert_eq!(masks.base64, all(is_base64(byte) || is_bracket), "{byte}");
+            assert_eq!(masks.base64, all(is_letter(byte) || is_bracket), "{byte}");
             let is_card = byte.is_ascii_digit() || matches!(byte, b' ' | b'-');
             assert_eq!(masks.card, all(is_card), "{byte}");
             assert_eq!(masks.classes.0[0].cast_signed() > 0, masks.base64 != 0);
