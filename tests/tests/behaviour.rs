@@ -13,12 +13,12 @@ use sluicegate::{
     effects::Processed,
     ledger::windows::SqliteWindows,
     lookup::Tables,
-    mask::Masker,
-    plugin::{ChainWorker, Component, Grants, LoadError, PluginChain, Services, Terms},
+    plugin::{ChainWorker, Component, Grants, LoadError, Services, Terms},
 };
 use sluicegate_tests::{
     batches,
     host::{self, engine, patient},
+    parts::chain,
 };
 
 #[path = "../../host/src/lookup/mmdb_writer.rs"]
@@ -75,8 +75,7 @@ fn grants(tables: &[&str]) -> Grants {
 }
 
 fn worker(component: Component) -> ChainWorker {
-    let chain = PluginChain::new(vec![component], &[&[]], Masker::default()).unwrap();
-    ChainWorker::new(Arc::new(chain))
+    chain(vec![component])
 }
 
 /// A worker of its own, with windows that others may share.

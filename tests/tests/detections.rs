@@ -10,18 +10,17 @@ use std::{
     fmt::Write as _,
     fs,
     path::PathBuf,
-    sync::Arc,
 };
 
 use serde_json::{Value, json};
 use sluicegate::{
     finding::{Severity, Sighting},
-    mask::Masker,
-    plugin::{ChainWorker, PluginChain},
+    plugin::ChainWorker,
 };
 use sluicegate_tests::{
     batches,
     host::{component, engine, root},
+    parts::chain,
 };
 
 /// Of the attack hour, findings at medium or above after aggregation.
@@ -44,8 +43,7 @@ fn read(name: &str) -> Option<String> {
 
 fn worker() -> ChainWorker {
     let plugin = component(&engine(), "plugins", "detect-cloudtrail", &json!({}));
-    let chain = PluginChain::new(vec![plugin], &[&[]], Masker::default()).unwrap();
-    ChainWorker::new(Arc::new(chain))
+    chain(vec![plugin])
 }
 
 /// What is found in some events, each with the position of its event.

@@ -1,6 +1,6 @@
 //! The parts of the host, each with a clock that runs only while the part itself works.
 
-use std::{fs, hint::black_box, sync::Arc, time::Duration};
+use std::{hint::black_box, sync::Arc, time::Duration};
 
 use cpu_time::ThreadTime;
 use flate2::{Decompress, FlushDecompress, Status};
@@ -16,10 +16,13 @@ use sluicegate::{
     sink::splunk_hec::SplunkHec,
     source::records::{self, Decoder, Step},
 };
-use sluicegate_tests::parts::{FIELDS, NOW_MS, chain, collector, encoded, masker, projection};
+use sluicegate_tests::{
+    host::load,
+    parts::{FIELDS, NOW_MS, chain, collector, encoded, masker, projection},
+};
 
 use crate::{
-    corpus::{Corpus, Stored, workspace},
+    corpus::{Corpus, Stored},
     rules,
 };
 
@@ -29,6 +32,7 @@ const PIECE: usize = 64 << 10;
 const STEP: usize = 64 << 10;
 /// Level of gzip that HTTP sinks send with.
 const SENT_LEVEL: i32 = 1;
+
 /// What is measured by itself. What is reported follows from these by sums and differences.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Part {
@@ -122,9 +126,9 @@ impl Parts {
     /// Compiles the plugins; rules are made for the calls of these corpora.
     pub(crate) fn new(corpora: &[&Corpus]) -> Self {
         let engine = Engine::new(None).unwrap();
-        let load = |name| component(&engine, "plugins", name, &json!({}));
+        let shipped = |name| component(&engine, "plugins", name, &json!({}));
         let [enrich, detect, redact] =
-            ["enrich-context", "detect-cloudtrail", "redaction-check"].map(load);
+            ["enrich-context", "detect-cloudtrail", "redaction-check"].map(shipped);
         let empty = |fields: &[&str], events: &[&str]| {
             let does = json!({ "fields": fields, "events": events, "do": { "good": "nothing" } });
             chain(vec![component(&engine, "guests", "hostile-filter", &does)])
@@ -306,12 +310,6 @@ fn whole(stored: &Stored, chain: &mut ChainWorker, sink: &SplunkHec, guard: Opti
 }
 
 fn component(engine: &Engine, folder: &str, name: &str, configuration: &Value) -> Component {
-    let path = workspace()
-        .join("dist")
-        .join(folder)
-        .join(name)
-        .with_extension("wasm");
-    let wasm = fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let terms = Terms {
         configuration: configuration.as_object().unwrap().clone(),
         grants: Grants {
@@ -320,5 +318,5 @@ fn component(engine: &Engine, folder: &str, name: &str, configuration: &Value) -
         },
         ..Terms::default()
     };
-    Component::load(engine, name, &wasm, &terms).unwrap()
+    load(engine, folder, name, &terms).unwrap()
 }
